@@ -1,0 +1,166 @@
+import { PipelineCache } from './pipelines.js';
+
+/** Something about the adapter or device that the user has to mend; the CLI exits with code 4. */
+export class DeviceError extends Error {
+  override name = 'DeviceError';
+}
+
+/** `subgroup`: lanes of one subgroup share loads (CPU adapters); `tiled`: workgroup memory (GPUs); `plain`: the reference. */
+export type KernelFamily = 'plain' | 'tiled' | 'subgroup';
+
+/** What lowering may know of the adapter. */
+export interface DeviceTraits {
+  /** The adapter is a processor, not a graphics card. */
+  readonly cpu: boolean;
+  /** Lanes of a subgroup where that number is fixed; 0 where it varies or subgroups are missing. */
+  readonly subgroupSize: number;
+  readonly kernels: KernelFamily;
+  readonly maxBindingBytes: number;
+  readonly storageOffsetAlignment: number;
+  readonly uniformOffsetAlignment: number;
+  /** Most workgroups in one dimension of a dispatch. */
+  readonly maxWorkgroups: number;
+}
+
+/** What the engine needs from the place it runs in. */
+export interface Platform {
+  /** The adapter's name for people. */
+  readonly name: string;
+  /** The text of `shaders/NAME.wgsl`. */
+  shaderText(name: string): string;
+  /** Awaits a promise of the GPU without keeping the processor busy. */
+  idle<T>(promise: Promise<T>): Promise<T>;
+  readonly kernels?: KernelFamily;
+}
+
+const FEATURES = ['subgroups', 'timestamp-query', 'shader-f16'] as const;
+const LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupsPerDimension',
+  'minStorageBufferOffsetAlignment',
+  'minUniformBufferOffsetAlignment',
+] as const;
+
+/** An open device. It owns pipelines; memory belongs to `Variables` and `Plan`. */
+export class Device {
+  readonly pipelines: PipelineCache;
+  private failure?: DeviceError;
+  private closing = false;
+
+  private constructor(
+    readonly gpu: GPUDevice,
+    readonly adapter: GPUAdapter,
+    readonly platform: Platform,
+    readonly traits: DeviceTraits,
+  ) {
+    this.pipelines = new PipelineCache(gpu, platform);
+    gpu.addEventListener('uncapturederror', (event) => {
+      this.failure ??= new DeviceError(`the device reports: ${(event as GPUUncapturedErrorEvent).error.message}`);
+    });
+    void gpu.lost.then((info) => {
+      if (this.closing) return;
+      this.failure = new DeviceError(
+        `the device was lost (${info.reason}): ${info.message}; checkpoints written so far are whole: go on with --resume`,
+      );
+    });
+  }
+
+  /** @throws DeviceError when the adapter gives no device */
+  static async open(adapter: GPUAdapter, platform: Platform): Promise<Device> {
+    const features = FEATURES.filter((feature) => adapter.features.has(feature));
+    const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
+    const gpu = await adapter.requestDevice({ requiredFeatures: features, requiredLimits }).catch((error: Error) => {
+      throw new DeviceError(`${platform.name} gives no device: ${error.message}`);
+    });
+    const { info } = adapter as unknown as {
+      info: GPUAdapterInfo & { isFallbackAdapter?: boolean; subgroupMinSize: number; subgroupMaxSize: number };
+    };
+    const fixed = features.includes('subgroups') && info.subgroupMinSize === info.subgroupMaxSize;
+    const cpu = info.isFallbackAdapter === true;
+    const subgroupSize = fixed ? info.subgroupMinSize : 0;
+    const kernels = platform.kernels ?? (cpu && subgroupSize >= 8 ? 'subgroup' : 'tiled');
+    if (kernels === 'subgroup' && subgroupSize < 8) {
+      throw new DeviceError(`${platform.name} has no subgroups of a fixed size of 8 or more, which the subgroup kernels need`);
+    }
+    return new Device(gpu, adapter, platform, {
+      cpu,
+      subgroupSize,
+      kernels,
+      maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
+      storageOffsetAlignment: gpu.limits.minStorageBufferOffsetAlignment,
+      uniformOffsetAlignment: gpu.limits.minUniformBufferOffsetAlignment,
+      maxWorkgroups: gpu.limits.maxComputeWorkgroupsPerDimension,
+    });
+  }
+
+  /** One line for people: who computes, and with which kernels. */
+  get description(): string {
+    const { cpu, subgroupSize, kernels } = this.traits;
+    const lanes = subgroupSize ? `, subgroups of ${subgroupSize}` : '';
+    return `${this.platform.name}${cpu ? ' (software adapter on the processor)' : ''}${lanes}, ${kernels} convolutions`;
+  }
+
+  /** @throws DeviceError when the buffer is larger than the adapter allows */
+  createBuffer(name: string, bytes: number, usage: GPUBufferUsageFlags): GPUBuffer {
+    if (bytes > this.gpu.limits.maxBufferSize) {
+      throw new DeviceError(`${name} needs ${bytes} bytes; a buffer of this adapter holds ${this.gpu.limits.maxBufferSize}`);
+    }
+    return this.gpu.createBuffer({ label: name, size: Math.ceil(bytes / 16) * 16, usage });
+  }
+
+  /** Waits for a promise of this device, and throws what went wrong on the device meanwhile. */
+  async wait<T>(promise: Promise<T>): Promise<T> {
+    try {
+      return await this.platform.idle(promise);
+    } catch (error) {
+      await Promise.resolve();
+      throw this.failure ?? error;
+    } finally {
+      this.check();
+    }
+  }
+
+  /** @throws DeviceError when the device was lost or reported an error */
+  check(): void {
+    if (this.failure) throw this.failure;
+  }
+
+  /** Runs `make` and throws the validation or memory error that it caused on the device. */
+  async checked<T>(what: string, make: () => T | Promise<T>): Promise<T> {
+    this.gpu.pushErrorScope('out-of-memory');
+    this.gpu.pushErrorScope('validation');
+    let made: T;
+    try {
+      made = await make();
+    } finally {
+      const errors = await Promise.all([this.wait(this.gpu.popErrorScope()), this.wait(this.gpu.popErrorScope())]);
+      const error = errors.find((e) => e !== null);
+      if (error) throw new DeviceError(`${what}: ${error.message}`);
+    }
+    return made;
+  }
+
+  /** A copy of a part of a buffer, once the work submitted so far is done. */
+  async readBuffer(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    const staging = this.gpu.createBuffer({ size: bytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const encoder = this.gpu.createCommandEncoder();
+    encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+    this.gpu.queue.submit([encoder.finish()]);
+    await this.wait(staging.mapAsync(GPUMapMode.READ));
+    const copy = staging.getMappedRange().slice(0);
+    staging.destroy();
+    return copy;
+  }
+
+  /** Lets the process exit; nothing of the device may be used afterwards. */
+  close(): void {
+    this.closing = true;
+    this.gpu.destroy();
+  }
+}

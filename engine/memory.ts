@@ -1,0 +1,46 @@
+import type { Storage } from './lowering.js';
+
+/** From the dispatch that first touches a storage to the last one, both included. */
+export interface Lifetime {
+  readonly storage: Storage;
+  readonly bytes: number;
+  from: number;
+  to: number;
+}
+
+/** The most bytes alive at one moment. */
+export function peakBytes(lifetimes: readonly Lifetime[]): number {
+  const change = new Map<number, number>();
+  for (const { from, to, bytes } of lifetimes) {
+    change.set(from, (change.get(from) ?? 0) + bytes);
+    change.set(to + 1, (change.get(to + 1) ?? 0) - bytes);
+  }
+  let alive = 0;
+  let peak = 0;
+  for (const at of [...change.keys()].sort((a, b) => a - b)) {
+    alive += change.get(at)!;
+    peak = Math.max(peak, alive);
+  }
+  return peak;
+}
+
+/**
+ * Shares buffers ("slots") between storages that are never alive together: largest first, each into the free slot that fits
+ * it best. A slot is one GPU buffer, since WebGPU forbids reading and writing the same buffer in one dispatch.
+ * Source: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020, "Greedy by Size for Shared Objects".
+ *
+ * @returns the bytes of each slot, and each storage's slot
+ */
+export function assignSlots(lifetimes: readonly Lifetime[]): { slots: number[]; slotOf: Map<Lifetime, number> } {
+  const slots: { bytes: number; users: Lifetime[] }[] = [];
+  const slotOf = new Map<Lifetime, number>();
+  const bySize = lifetimes.slice().sort((a, b) => b.bytes - a.bytes || a.from - b.from);
+  for (const lifetime of bySize) {
+    // Slots were opened in falling size, so the last free one fits best.
+    const free = slots.findLastIndex(({ users }) => users.every((u) => u.to < lifetime.from || u.from > lifetime.to));
+    const slot = free >= 0 ? free : slots.push({ bytes: lifetime.bytes, users: [] }) - 1;
+    slots[slot].users.push(lifetime);
+    slotOf.set(lifetime, slot);
+  }
+  return { slots: slots.map(({ bytes }) => bytes), slotOf };
+}

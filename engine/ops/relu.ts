@@ -1,0 +1,24 @@
+import { type Op, recordOne, type Tensor } from '../graph.js';
+import { elementwise } from './elementwise.js';
+
+export const reluOp: Op = {
+  name: 'relu',
+  lower(node, to) {
+    elementwise(to, 'relu', { x: node.inputs[0], y: node.outputs[0] }, { entry: 'forward' });
+  },
+  // dx = dy * (y > 0): the output is kept, so the input need not be
+  gradient: (node, [dy]) => [recordOne(reluGradientOp, [node.outputs[0], dy!], { shape: dy!.shape, layout: dy!.layout }, {})],
+};
+
+export const reluGradientOp: Op = {
+  name: 'reluGradient',
+  lower(node, to) {
+    const [y, dy] = node.inputs;
+    elementwise(to, 'relu', { y_saved: y, dy, dx: node.outputs[0] }, { entry: 'gradient' });
+  },
+};
+
+/** y = max(x, 0), element by element; the gradient at 0 is 0, as PyTorch has it. */
+export function relu(x: Tensor): Tensor {
+  return recordOne(reluOp, [x], { shape: x.shape, layout: x.layout }, {});
+}

@@ -1,0 +1,117 @@
+import type { Platform } from './device.js';
+import { type Constants, specialise } from './wgsl.js';
+
+/** What a shader file declares, read from its text so that the host cannot disagree with it. */
+export interface ShaderInterface {
+  /** Fields of `struct Params`, in order. */
+  params: { name: string; type: 'u32' | 'i32' | 'f32' }[];
+  /** Storage bindings by variable name. */
+  storage: Map<string, { binding: number; writable: boolean }>;
+}
+
+export interface Pipeline {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+export interface PipelineRequest {
+  shader: string;
+  entry: string;
+  constants: Constants;
+  /** Names of the storage variables in use; an entry point may use a part of those the file declares. */
+  storage: readonly string[];
+}
+
+/** Reads `struct Params` and the bindings of group 0. */
+export function readInterface(shader: string, source: string): ShaderInterface {
+  const params: ShaderInterface['params'] = [];
+  const struct = /struct\s+Params\s*\{([^}]*)\}/.exec(source);
+  for (const field of struct ? struct[1].replace(/\/\/.*$/gm, '').split(',') : []) {
+    if (field.trim() === '') continue;
+    const parts = /^\s*(\w+)\s*:\s*(u32|i32|f32)\s*$/.exec(field);
+    if (!parts) throw new Error(`${shader}.wgsl: a field of Params is u32, i32 or f32, not "${field.trim()}"`);
+    params.push({ name: parts[1], type: parts[2] as 'u32' | 'i32' | 'f32' });
+  }
+  const storage: ShaderInterface['storage'] = new Map();
+  for (const [, binding, access, name] of source.matchAll(
+    /@group\(0\)\s*@binding\((\d+)\)\s*var<storage,\s*(read|read_write)>\s*(\w+)\s*:/g,
+  )) {
+    storage.set(name, { binding: Number(binding), writable: access === 'read_write' });
+  }
+  return { params, storage };
+}
+
+/** Pipelines by what was specialised: file, entry point, constants, bindings in use. Each is compiled once a device. */
+export class PipelineCache {
+  private readonly made = new Map<string, Promise<Pipeline>>();
+  private readonly interfaces = new Map<string, ShaderInterface>();
+
+  constructor(
+    private readonly gpu: GPUDevice,
+    private readonly platform: Platform,
+  ) {}
+
+  interfaceOf(shader: string): ShaderInterface {
+    let found = this.interfaces.get(shader);
+    if (!found) {
+      found = readInterface(shader, this.platform.shaderText(shader));
+      this.interfaces.set(shader, found);
+    }
+    return found;
+  }
+
+  static key(request: PipelineRequest): string {
+    return JSON.stringify([request.shader, request.entry, request.constants, request.storage]);
+  }
+
+  /** Starts compiling, or finds what was started before; ask for all before awaiting one, and they compile in parallel. */
+  get(request: PipelineRequest): Promise<Pipeline> {
+    const key = PipelineCache.key(request);
+    let pipeline = this.made.get(key);
+    if (!pipeline) {
+      pipeline = this.compile(request);
+      this.made.set(key, pipeline);
+    }
+    return pipeline;
+  }
+
+  private async compile({ shader, entry, constants, storage }: PipelineRequest): Promise<Pipeline> {
+    const file = `${shader}.wgsl`;
+    const { code, lines } = specialise(file, this.platform.shaderText(shader), constants);
+    const { params, storage: declared } = this.interfaceOf(shader);
+    const entries: GPUBindGroupLayoutEntry[] = storage.map((name) => {
+      const { binding, writable } = declared.get(name)!;
+      return { binding, visibility: GPUShaderStage.COMPUTE, buffer: { type: writable ? 'storage' : 'read-only-storage' } };
+    });
+    if (params.length > 0) entries.push({ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } });
+    const layout = this.gpu.createBindGroupLayout({ label: shader, entries });
+    // The scope takes the module's own report, which comes a second time, and located, from the pipeline below.
+    this.gpu.pushErrorScope('validation');
+    const module = this.gpu.createShaderModule({ label: shader, code });
+    const report = this.platform.idle(this.gpu.popErrorScope());
+    try {
+      const [pipeline] = await this.platform.idle(
+        Promise.all([
+          this.gpu.createComputePipelineAsync({
+            label: `${shader}.${entry}`,
+            layout: this.gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
+            compute: { module, entryPoint: entry },
+          }),
+          report,
+        ]),
+      );
+      return { pipeline, layout };
+    } catch (error) {
+      const info = await this.platform.idle(module.getCompilationInfo());
+      const errors = info.messages.filter((message) => message.type === 'error');
+      const texts = code.split('\n');
+      const located = errors.map((message) => {
+        const line = lines[message.lineNum - 1];
+        const at = line ? `shaders/${file}:${line}:${message.linePos}` : `shaders/${file}, constants`;
+        return `${at}: ${message.message}\n    ${texts[message.lineNum - 1]?.trim() ?? ''}`;
+      });
+      const why = located.length > 0 ? located.join('\n') : (error as Error).message;
+      throw new Error(`${shader}.${entry} with ${JSON.stringify(constants)} does not compile:\n${why}`);
+    }
+  }
+}

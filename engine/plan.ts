@@ -1,0 +1,335 @@
+/**
+ * A plan executes a graph: it fixes order, kernels and memory once, and replays them for every step with new data.
+ * Training steps, evaluation steps and gradient tests are all plans.
+ */
+import type { Device } from './device.js';
+import type { Graph, Node, Tensor } from './graph.js';
+import { byteLength, pack, unpack } from './layout.js';
+import { type Binding, type Dispatch, Lowering, Scratch, type Storage, storageBytes } from './lowering.js';
+import { assignSlots, type Lifetime, peakBytes } from './memory.js';
+import type { Pipeline } from './pipelines.js';
+import type { Arena } from './variables.js';
+
+export interface PlanOptions {
+  /** What will be read after a step. Effects (optimizer, running statistics) are kept without being named. */
+  outputs: readonly Tensor[];
+  /** Fills every storage with NaN just before it is first written, so that a read of stale memory shows. For tests. */
+  poison?: boolean;
+}
+
+/** Where the bytes of a plan go. */
+export interface MemoryReport {
+  /** Buffers for values within a step. */
+  transient: number;
+  /** The most that is alive at one moment: what `transient` would be without any waste. */
+  peak: number;
+  inputs: number;
+  storages: { name: string; shape: readonly number[]; bytes: number; from: number; to: number; slot: number }[];
+}
+
+interface Command {
+  pipeline: GPUComputePipeline;
+  bindGroup: GPUBindGroup;
+  workgroups: readonly [number, number, number];
+}
+
+interface Place {
+  buffer: GPUBuffer;
+  offset: number;
+  bytes: number;
+}
+
+interface Lowered extends Dispatch {
+  node: string;
+}
+
+const STORAGE = () => GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+
+export class Plan {
+  private constructor(
+    readonly device: Device,
+    private readonly commands: readonly Command[],
+    private readonly places: ReadonlyMap<Storage, Place>,
+    private readonly owned: readonly GPUBuffer[],
+    readonly memory: MemoryReport,
+    /** Milliseconds spent compiling pipelines. */
+    readonly compileMs: number,
+  ) {}
+
+  /** Makes the plan: dead nodes dropped, nodes lowered in the order they were recorded, memory assigned, pipelines compiled. */
+  static async compile(device: Device, graph: Graph, options: PlanOptions): Promise<Plan> {
+    const lowered = lower(device, neededNodes(graph, options.outputs));
+    const lifetimes = findLifetimes(lowered, options.outputs);
+    const dispatches = options.poison ? withPoison(device, lowered, lifetimes) : lowered;
+
+    const start = performance.now();
+    const pipelines = await Promise.all(dispatches.map((dispatch) => requestPipeline(device, dispatch)));
+    const compileMs = performance.now() - start;
+
+    return device.checked('the plan', () => {
+      const owned: GPUBuffer[] = [];
+      const places = new Map<Storage, Place>();
+      const own = (name: string, bytes: number, usage: GPUBufferUsageFlags): GPUBuffer => {
+        const buffer = device.createBuffer(name, bytes, usage);
+        owned.push(buffer);
+        return buffer;
+      };
+      for (const input of graph.inputs) {
+        const bytes = storageBytes(input);
+        places.set(input, { buffer: own(input.name, bytes, STORAGE()), offset: 0, bytes });
+      }
+      const { slots, slotOf } = assignSlots(lifetimes);
+      const buffers = slots.map((bytes, i) => own(`slot ${i}`, bytes, STORAGE()));
+      for (const lifetime of lifetimes) {
+        const slot = slotOf.get(lifetime)!;
+        places.set(lifetime.storage, { buffer: buffers[slot], offset: 0, bytes: lifetime.bytes });
+      }
+      const memory: MemoryReport = {
+        transient: slots.reduce((sum, bytes) => sum + bytes, 0),
+        peak: peakBytes(lifetimes),
+        inputs: graph.inputs.reduce((sum, input) => sum + storageBytes(input), 0),
+        storages: lifetimes.map((l) => ({
+          name: l.storage.name,
+          shape: l.storage instanceof Scratch ? [] : l.storage.shape,
+          bytes: l.bytes,
+          from: l.from,
+          to: l.to,
+          slot: slotOf.get(l)!,
+        })),
+      };
+      const uniforms = packUniforms(device, dispatches, own);
+      const commands = dispatches.map((dispatch, i) => ({
+        pipeline: pipelines[i].pipeline,
+        bindGroup: bind(device, dispatch, pipelines[i], places, uniforms[i]),
+        workgroups: dispatch.workgroups,
+      }));
+      return new Plan(device, commands, places, owned, memory, compileMs);
+    });
+  }
+
+  get dispatchCount(): number {
+    return this.commands.length;
+  }
+
+  /**
+   * Gives an input its value from the next step on.
+   * @param values in the plain order (NCHW); for `words` the bytes as they are
+   */
+  write(input: Tensor, values: ArrayLike<number> | Uint8Array): void {
+    const place = this.places.get(input);
+    if (!place || input.producer || input.variable) throw new Error(`${input} is not an input of this plan`);
+    if (input.layout === 'words' && values instanceof Uint8Array) {
+      if (values.byteLength !== place.bytes) throw new Error(`${input}: ${values.byteLength} bytes given, ${place.bytes} needed`);
+      this.device.gpu.queue.writeBuffer(place.buffer, 0, values as Uint8Array<ArrayBuffer>);
+      return;
+    }
+    const count = input.shape.reduce((product, size) => product * size, 1);
+    if (values.length !== count) throw new Error(`${input}: ${values.length} values given, ${count} needed`);
+    this.device.gpu.queue.writeBuffer(place.buffer, 0, pack(input.shape, input.layout, values) as Float32Array<ArrayBuffer>);
+  }
+
+  /** Submits one step. */
+  run(): void {
+    this.device.check();
+    const encoder = this.device.gpu.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (const { pipeline, bindGroup, workgroups } of this.commands) {
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindGroup);
+      pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2]);
+    }
+    pass.end();
+    this.device.gpu.queue.submit([encoder.finish()]);
+  }
+
+  /** The values of outputs (or inputs) after the steps submitted so far, in the plain order. */
+  async read<T extends readonly Tensor[]>(...tensors: T): Promise<{ [K in keyof T]: Float32Array }> {
+    const reads = tensors.map(async (tensor) => {
+      const place = placeOf(tensor, this.places);
+      const bytes = byteLength(tensor.shape, tensor.layout);
+      return unpack(tensor.shape, tensor.layout, new Float32Array(await this.device.readBuffer(place.buffer, place.offset, bytes)));
+    });
+    return (await Promise.all(reads)) as { [K in keyof T]: Float32Array };
+  }
+
+  /** Frees the plan's memory; variables keep theirs. */
+  destroy(): void {
+    this.owned.forEach((buffer) => buffer.destroy());
+  }
+}
+
+/** Nodes that an output or an effect depends on, in the order they were recorded. */
+function neededNodes(graph: Graph, outputs: readonly Tensor[]): Node[] {
+  const needed = new Set<Node>();
+  const visit = (tensor: Tensor) => {
+    if (tensor.producer) needed.add(tensor.producer);
+  };
+  outputs.forEach(visit);
+  return graph.nodes
+    .slice()
+    .reverse()
+    .filter((node) => {
+      if (!node.op.effect && !needed.has(node)) return false;
+      node.inputs.forEach(visit);
+      return true;
+    })
+    .reverse();
+}
+
+function lower(device: Device, nodes: readonly Node[]): Lowered[] {
+  return nodes.flatMap((node) => {
+    const to = new Lowering(device.traits, node.outputs[0]?.name ?? node.op.name);
+    node.op.lower(node, to);
+    return to.dispatches.map((dispatch) => ({ ...dispatch, node: node.op.name }));
+  });
+}
+
+/** The storage behind a binding, unless it is an arena's. */
+function storageOf(binding: Binding): Storage | undefined {
+  if ('arena' in binding) return undefined;
+  return 'storage' in binding ? binding.storage : binding;
+}
+
+/** Whether the plan decides where a storage lives. */
+const isTransient = (storage: Storage): boolean =>
+  storage instanceof Scratch || (storage.producer !== undefined && !storage.gradientOf);
+
+function findLifetimes(dispatches: readonly Lowered[], outputs: readonly Tensor[]): Lifetime[] {
+  const lifetimes = new Map<Storage, Lifetime>();
+  dispatches.forEach((dispatch, at) => {
+    for (const binding of Object.values(dispatch.bindings)) {
+      const storage = storageOf(binding);
+      if (!storage || !isTransient(storage)) continue;
+      const known = lifetimes.get(storage);
+      if (known) known.to = at;
+      else lifetimes.set(storage, { storage, bytes: storageBytes(storage), from: at, to: at });
+    }
+  });
+  for (const output of outputs) {
+    const lifetime = lifetimes.get(output);
+    if (lifetime) lifetime.to = dispatches.length;
+  }
+  return [...lifetimes.values()];
+}
+
+/** Puts a fill with NaN in front of the first dispatch of each storage, and moves the lifetimes along. */
+function withPoison(device: Device, dispatches: readonly Lowered[], lifetimes: Lifetime[]): Lowered[] {
+  const out: Lowered[] = [];
+  const movedTo: number[] = [];
+  dispatches.forEach((dispatch, at) => {
+    const first = out.length;
+    for (const { storage, bytes } of lifetimes.filter((lifetime) => lifetime.from === at)) {
+      const most = device.traits.maxBindingBytes;
+      for (let offset = 0; offset < bytes; offset += most) {
+        const part = Math.min(most, bytes - offset);
+        out.push({
+          node: 'poison',
+          shader: 'fill',
+          params: { count: part / 4, bits: 0x7fc00000 },
+          bindings: { x: { storage, offset, bytes: part } },
+          workgroups: new Lowering(device.traits, 'poison').flat(part / 4),
+        });
+      }
+    }
+    movedTo[at] = out.length;
+    for (const lifetime of lifetimes) if (lifetime.from === at) lifetime.from = -1 - first;
+    out.push(dispatch);
+  });
+  movedTo[dispatches.length] = out.length;
+  for (const lifetime of lifetimes) {
+    lifetime.from = -1 - lifetime.from;
+    lifetime.to = movedTo[lifetime.to];
+  }
+  return out;
+}
+
+function requestPipeline(device: Device, dispatch: Lowered): Promise<Pipeline> {
+  const { storage } = device.pipelines.interfaceOf(dispatch.shader);
+  const names = Object.keys(dispatch.bindings).sort();
+  const unknown = names.filter((name) => !storage.has(name));
+  if (unknown.length > 0) throw new Error(`${dispatch.node}: shaders/${dispatch.shader}.wgsl declares no ${unknown.join(', ')}`);
+  return device.pipelines.get({
+    shader: dispatch.shader,
+    entry: dispatch.entry ?? 'main',
+    constants: dispatch.constants ?? {},
+    storage: names,
+  });
+}
+
+function placeOf(tensor: Tensor, places: ReadonlyMap<Storage, Place>): Place {
+  const variable = tensor.variable ?? tensor.gradientOf;
+  if (variable) {
+    const arena = tensor.variable ? variable.owner.valuesOf(variable) : variable.owner.arena('gradient');
+    const bytes = byteLength(tensor.shape, tensor.layout);
+    return { buffer: arena.chunks[variable.chunk], offset: variable.offset, bytes };
+  }
+  const place = places.get(tensor);
+  if (!place) throw new Error(`${tensor} is not part of this plan; name it in the plan's outputs to read it`);
+  return place;
+}
+
+function resolve(binding: Binding, places: ReadonlyMap<Storage, Place>): GPUBufferBinding {
+  if ('arena' in binding) return { buffer: (binding.arena as Arena).chunks[binding.chunk] };
+  const storage = storageOf(binding)!;
+  const place = storage instanceof Scratch ? places.get(storage)! : placeOf(storage, places);
+  const part = 'storage' in binding ? binding : { offset: 0, bytes: place.bytes };
+  return { buffer: place.buffer, offset: place.offset + part.offset, size: part.bytes };
+}
+
+/** Lays the parameter blocks of all dispatches into one uniform buffer; equal blocks share a place. */
+function packUniforms(
+  device: Device,
+  dispatches: readonly Lowered[],
+  own: (name: string, bytes: number, usage: GPUBufferUsageFlags) => GPUBuffer,
+): (GPUBufferBinding | undefined)[] {
+  const blocks = new Map<string, { index: number; words: Uint32Array }>();
+  const keys = dispatches.map((dispatch) => {
+    const { params } = device.pipelines.interfaceOf(dispatch.shader);
+    if (params.length === 0) return undefined;
+    const given = dispatch.params ?? {};
+    const words = new DataView(new ArrayBuffer(Math.ceil(params.length / 4) * 16));
+    params.forEach(({ name, type }, i) => {
+      const value = given[name];
+      if (value === undefined || !Number.isFinite(value)) {
+        throw new Error(`${dispatch.node}: shaders/${dispatch.shader}.wgsl needs params.${name}, got ${value}`);
+      }
+      if (type === 'f32') words.setFloat32(i * 4, value, true);
+      else if (type === 'u32') words.setUint32(i * 4, value, true);
+      else words.setInt32(i * 4, value, true);
+    });
+    const extra = Object.keys(given).filter((name) => !params.some((param) => param.name === name));
+    if (extra.length > 0) throw new Error(`${dispatch.node}: shaders/${dispatch.shader}.wgsl has no params.${extra.join(', ')}`);
+    const block = new Uint32Array(words.buffer);
+    const key = block.join();
+    if (!blocks.has(key)) blocks.set(key, { index: blocks.size, words: block });
+    return key;
+  });
+  if (blocks.size === 0) return keys.map(() => undefined);
+  const longest = Math.max(...[...blocks.values()].map(({ words }) => words.byteLength));
+  const step = Math.ceil(longest / device.traits.uniformOffsetAlignment) * device.traits.uniformOffsetAlignment;
+  const buffer = own('parameters of the dispatches', blocks.size * step, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+  const bytes = new Uint32Array((blocks.size * step) / 4);
+  for (const { index, words } of blocks.values()) bytes.set(words, (index * step) / 4);
+  device.gpu.queue.writeBuffer(buffer, 0, bytes);
+  return keys.map((key) => {
+    if (key === undefined) return undefined;
+    const { index, words } = blocks.get(key)!;
+    return { buffer, offset: index * step, size: words.byteLength };
+  });
+}
+
+function bind(
+  device: Device,
+  dispatch: Lowered,
+  pipeline: Pipeline,
+  places: ReadonlyMap<Storage, Place>,
+  uniform: GPUBufferBinding | undefined,
+): GPUBindGroup {
+  const { storage } = device.pipelines.interfaceOf(dispatch.shader);
+  const entries: GPUBindGroupEntry[] = Object.entries(dispatch.bindings).map(([name, binding]) => ({
+    binding: storage.get(name)!.binding,
+    resource: resolve(binding, places),
+  }));
+  if (uniform) entries.push({ binding: 0, resource: uniform });
+  return device.gpu.createBindGroup({ label: dispatch.node, layout: pipeline.layout, entries });
+}

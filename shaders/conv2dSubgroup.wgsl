@@ -1,0 +1,141 @@
+enable subgroups;
+diagnostic(off, subgroup_uniformity);
+// conv2dSubgroup: convolution and transposed convolution for CPU adapters (fixed subgroup size LANES), any kernel and stride.
+//
+//   As a GEMM: M = output pixels (flattened), N = output channels, K = taps * input channels; sums as in conv2dPlain.
+//   transposed = 1 is done in stride*stride phases, the output pixels of one residue (oy % stride, ox % stride): all of them
+//   use the same taps, and phase and tap give the input pixel without division.
+//
+// x, y, w, bias: as in conv2dPlain
+// Tile: a workgroup is one subgroup and computes PIXELS pixels x 4*LANES channels; a lane owns four neighbouring channels.
+//   On a software adapter a load costs more than 100 multiply-adds, one gather per lane, and broadcasts are nearly free: so the
+//   lanes load the quads of LANES different pixels, and subgroupBroadcast spreads them.
+// Dispatch: x*y >= tiles of the largest phase, z = phases * blocks of 4*LANES channels. Assigns y, pads included.
+
+struct Params {
+  batch: u32,
+  inputHeight: u32,
+  inputWidth: u32,
+  inputQuads: u32,
+  outputHeight: u32,
+  outputWidth: u32,
+  outputQuads: u32,
+  kernelHeight: u32,
+  kernelWidth: u32,
+  stride: u32,
+  padTop: i32,
+  padLeft: i32,
+  transposed: u32,
+  hasBias: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> w: array<vec4f>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(subgroup_invocation_id) lane: u32) {
+  // Along one axis, output row m of this phase and its tap a read input row m*inStep + a*tapStep + offset, and the filter's
+  // row is firstTap + a*filterStep.
+  var phase = vec2i();
+  var outStep = 1;
+  var inStep = i32(params.stride);
+  var tapStep = 1;
+  var filterStep = 1;
+  var firstTap = vec2i();
+  var offset = -vec2i(params.padTop, params.padLeft);
+  let blocks = (params.outputQuads + ${LANES - 1}u) / ${LANES}u;
+  let kernel = vec2i(vec2u(params.kernelHeight, params.kernelWidth));
+  var taps = kernel;
+  if (params.transposed != 0u) {
+    let stride = i32(params.stride);
+    let index = i32(group.z / blocks);
+    phase = vec2i(index / stride, index % stride);
+    outStep = stride;
+    inStep = 1;
+    tapStep = -1;
+    filterStep = stride;
+    let shifted = phase + vec2i(params.padTop, params.padLeft);
+    firstTap = shifted % stride;
+    offset = shifted / stride;
+    taps = (kernel - firstTap + stride - 1) / stride;
+  }
+  let size = (vec2i(vec2u(params.outputHeight, params.outputWidth)) - phase + outStep - 1) / outStep;
+  let pixels = i32(params.batch) * size.x * size.y;
+  let start = i32(group.y * groups.x + group.x) * ${PIXELS};
+  if (start >= pixels) {
+    return;
+  }
+  let o4 = (group.z % blocks) * ${LANES}u + lane;
+  let o4Safe = min(o4, params.outputQuads - 1u);
+
+  // Lane l prepares pixels start + l, start + LANES + l, ...
+#for g in 0..PIXELS / LANES
+  let p${g} = min(start + ${g * LANES} + i32(lane), pixels - 1);
+  let mx${g} = p${g} % size.y;
+  let my${g} = p${g} / size.y % size.x;
+  let n${g} = p${g} / size.y / size.x;
+  let iy${g} = my${g} * inStep + offset.x;
+  let ix${g} = mx${g} * inStep + offset.y;
+  let to${g} = ((n${g} * i32(params.outputHeight) + my${g} * outStep + phase.x) * i32(params.outputWidth) + mx${g} * outStep + phase.y) * i32(params.outputQuads);
+#end
+  var start4 = vec4f();
+  if (params.hasBias != 0u) {
+    start4 = bias[o4Safe];
+  }
+#for p in 0..PIXELS
+#for v in 0..4
+  var a${p}_${v} = start4[${v}];
+#end
+#end
+
+  let inputHeight = i32(params.inputHeight);
+  let inputWidth = i32(params.inputWidth);
+  let inputQuads = i32(params.inputQuads);
+  let filterRow = params.kernelHeight * params.kernelWidth * params.outputQuads * 4u;
+  for (var a = 0; a < taps.x; a++) {
+    for (var b = 0; b < taps.y; b++) {
+#for g in 0..PIXELS / LANES
+      let y${g} = iy${g} + a * tapStep;
+      let x${g} = ix${g} + b * tapStep;
+      let inside${g} = y${g} >= 0 && y${g} < inputHeight && x${g} >= 0 && x${g} < inputWidth;
+      let from${g} = select(0, ((n${g} * inputHeight + y${g}) * inputWidth + x${g}) * inputQuads, inside${g});
+#end
+      let tap = u32((firstTap.x + a * filterStep) * kernel.y + firstTap.y + b * filterStep);
+      var at = (tap * params.outputQuads + o4Safe) * 4u;
+      for (var r4 = 0; r4 < inputQuads; r4++) {
+#for v in 0..4
+        let w${v} = w[at + ${v}u];
+#end
+#for g in 0..PIXELS / LANES
+        {
+          let q = select(vec4f(), x[from${g} + r4], inside${g});
+#for l in 0..LANES
+          {
+#for j in 0..4
+            let b${j} = subgroupBroadcast(q[${j}], ${l}u);
+#end
+#for v in 0..4
+            a${g * LANES + l}_${v} = fma(b3, w${v}[3], fma(b2, w${v}[2], fma(b1, w${v}[1], fma(b0, w${v}[0], a${g * LANES + l}_${v}))));
+#end
+          }
+#end
+        }
+#end
+        at += filterRow;
+      }
+    }
+  }
+
+  if (o4 < params.outputQuads) {
+    let count = pixels - start;
+#for p in 0..PIXELS
+    if (${p} < count) {
+      y[u32(subgroupBroadcast(to${p / LANES}, ${p % LANES}u)) + o4] = vec4f(a${p}_0, a${p}_1, a${p}_2, a${p}_3);
+    }
+#end
+  }
+}

@@ -1,0 +1,104 @@
+enable subgroups;
+diagnostic(off, subgroup_uniformity);
+// conv2dSubgroup3x3: convolution 3x3, stride 1, any padding, for CPU adapters (fixed subgroup size LANES).
+//
+//   y[n,oy,ox,o] = bias[o] + sum over ky,kx,r of x[n, oy+ky-padTop, ox+kx-padLeft, r] * w[r,ky,kx,o]
+//
+// x, w, bias: as in conv2dPlain; y the same memory as f32
+// Tile: a workgroup is one subgroup and computes ROWS x COLUMNS pixels x LANES channels; a lane owns one channel. The input
+//   tile with its border is gathered once per quad of channels, LANES pixels at a time, and serves all nine taps by
+//   subgroupBroadcast. Loads are the price on a software adapter: 22 gathers feed 2304 multiply-adds per lane at 8x8 pixels and
+//   8 lanes. More accumulators than registers do not hurt; a row of taps at a time keeps the blocks of code short enough for LLVM.
+// Dispatch: x = tiles along the row, y = batch * tiles along the column, z = blocks of LANES channels.
+// Assigns y, pads included.
+
+struct Params {
+  batch: u32,
+  inputHeight: u32,
+  inputWidth: u32,
+  inputQuads: u32,
+  outputHeight: u32,
+  outputWidth: u32,
+  outputQuads: u32,
+  padTop: i32,
+  padLeft: i32,
+  hasBias: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> w: array<vec4f>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+  let tilesDown = (params.outputHeight + ${ROWS - 1}u) / ${ROWS}u;
+  let n = group.y / tilesDown;
+  let top = group.y % tilesDown * ${ROWS}u;
+  let left = group.x * ${COLUMNS}u;
+  let channels = params.outputQuads * 4u;
+  let o = group.z * ${LANES}u + lane;
+  let oSafe = min(o, channels - 1u);
+  if (n >= params.batch || left >= params.outputWidth || group.z * ${LANES}u >= channels) {
+    return;
+  }
+  let inputHeight = i32(params.inputHeight);
+  let inputWidth = i32(params.inputWidth);
+
+#for g in 0..((ROWS + 2) * (COLUMNS + 2) + LANES - 1) / LANES
+  let t${g} = min(${g * LANES}u + lane, ${(ROWS + 2) * (COLUMNS + 2) - 1}u);
+  let iy${g} = i32(top + t${g} / ${COLUMNS + 2}u) - params.padTop;
+  let ix${g} = i32(left + t${g} % ${COLUMNS + 2}u) - params.padLeft;
+  let inside${g} = iy${g} >= 0 && iy${g} < inputHeight && ix${g} >= 0 && ix${g} < inputWidth;
+  let from${g} = select(0u, u32((i32(n) * inputHeight + iy${g}) * inputWidth + ix${g}) * params.inputQuads, inside${g});
+#end
+  var start = 0.0;
+  if (params.hasBias != 0u) {
+    start = bias[oSafe];
+  }
+#for i in 0..ROWS
+#for j in 0..COLUMNS
+  var a${i}_${j} = start;
+#end
+#end
+
+  for (var r4 = 0u; r4 < params.inputQuads; r4++) {
+#for g in 0..((ROWS + 2) * (COLUMNS + 2) + LANES - 1) / LANES
+    let q${g} = select(vec4f(), x[from${g} + r4], inside${g});
+#end
+    let at = r4 * 9u * channels + oSafe;
+#for ky in 0..3
+#for kx in 0..3
+    let w${ky}_${kx} = w[at + ${ky * 3 + kx}u * channels];
+#end
+#for c in 0..4
+#for i in 0..ROWS
+#for j in 0..COLUMNS + 2
+    {
+      let b = subgroupBroadcast(q${((i + ky) * (COLUMNS + 2) + j) / LANES}[${c}], ${((i + ky) * (COLUMNS + 2) + j) % LANES}u);
+#for kx in 0..3
+#if j - kx >= 0 && j - kx < COLUMNS
+      a${i}_${j - kx} = fma(b, w${ky}_${kx}[${c}], a${i}_${j - kx});
+#end
+#end
+    }
+#end
+#end
+#end
+#end
+  }
+
+  if (o < channels) {
+    let to = ((n * params.outputHeight + top) * params.outputWidth + left) * channels + o;
+#for i in 0..ROWS
+    if (top + ${i}u < params.outputHeight) {
+#for j in 0..COLUMNS
+      if (left + ${j}u < params.outputWidth) {
+        y[to + (${i}u * params.outputWidth + ${j}u) * channels] = a${i}_${j};
+      }
+#end
+    }
+#end
+  }
+}

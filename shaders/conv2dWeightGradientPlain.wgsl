@@ -1,0 +1,72 @@
+// conv2dWeightGradientPlain: gradient of a convolution's or transposed convolution's filter, one quad per thread. The obvious
+// form: the one that the fast forms are tested against, and that runs on any adapter.
+//
+//   dw[r,ky,kx,o] = sum over n,py,px of a[n, py*aStride + ky*aTap - aPadTop, ..., r] * b[n, py*bStride + ky*bTap - bPadTop, ..., o]
+//     (py, px) run over height x width; what lies outside a or b adds nothing.
+//     conv2d:           a = input, aStride = stride, aTap = 1; b = output gradient, bStride = 1, bTap = 0; grid = output
+//     convTranspose2d:  a = input, aStride = 1, aTap = 0; b = output gradient, bStride = stride, bTap = 1; grid = input
+//
+// a, b  images (n, h, w, quads) of vec4 over channels, pad channels 0
+// dw    filter (r4, tap, o) of vec4 over r; assigned, pads 0 because the images' pads are
+// Threads: 64 along dw; the host dispatches enough of them in x and y.
+
+struct Params {
+  batch: u32,
+  height: u32,
+  width: u32,
+  kernelHeight: u32,
+  kernelWidth: u32,
+  aHeight: u32,
+  aWidth: u32,
+  aQuads: u32,
+  aStride: u32,
+  aTap: u32,
+  aPadTop: i32,
+  aPadLeft: i32,
+  bHeight: u32,
+  bWidth: u32,
+  bQuads: u32,
+  bStride: u32,
+  bTap: u32,
+  bPadTop: i32,
+  bPadLeft: i32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<vec4f>;
+@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(local_invocation_index) local: u32) {
+  let element = (group.y * groups.x + group.x) * 64u + local;
+  let taps = params.kernelHeight * params.kernelWidth;
+  let outs = params.bQuads * 4u;
+  let o = element % outs;
+  let tap = element / outs % taps;
+  let r4 = element / outs / taps;
+  if (r4 >= params.aQuads) {
+    return;
+  }
+  let k = vec2u(tap / params.kernelWidth, tap % params.kernelWidth);
+  let aShift = vec2i(k * params.aTap) - vec2i(params.aPadTop, params.aPadLeft);
+  let bShift = vec2i(k * params.bTap) - vec2i(params.bPadTop, params.bPadLeft);
+  let aSize = vec2i(vec2u(params.aHeight, params.aWidth));
+  let bSize = vec2i(vec2u(params.bHeight, params.bWidth));
+  var sum = vec4f();
+  for (var n = 0u; n < params.batch; n++) {
+    for (var py = 0u; py < params.height; py++) {
+      for (var px = 0u; px < params.width; px++) {
+        let ia = vec2i(vec2u(py, px) * params.aStride) + aShift;
+        let ib = vec2i(vec2u(py, px) * params.bStride) + bShift;
+        if (all(ia >= vec2i()) && all(ia < aSize) && all(ib >= vec2i()) && all(ib < bSize)) {
+          let fromA = ((n * params.aHeight + u32(ia.x)) * params.aWidth + u32(ia.y)) * params.aQuads + r4;
+          let fromB = ((n * params.bHeight + u32(ib.x)) * params.bWidth + u32(ib.y)) * params.bQuads + o / 4u;
+          sum += a[fromA] * b[fromB][o % 4u];
+        }
+      }
+    }
+  }
+  dw[element] = sum;
+}

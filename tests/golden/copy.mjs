@@ -1,0 +1,16 @@
+// Copies from a whole golden directory what the tests use: node tests/golden/copy.mjs DIRECTORY
+// Every op and optimizer case but the largest, the two default networks, the full-width ResNet34-UNet, PIL's resize.
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+
+const [source] = process.argv.slice(2);
+if (!source) throw new Error('usage: node tests/golden/copy.mjs DIRECTORY');
+const here = new URL('./', import.meta.url);
+const index = JSON.parse(readFileSync(`${source}/index.json`, 'utf8'));
+const wanted = ({ kind, name, bytes }) =>
+  ((kind === 'op' || kind === 'optimizer') && bytes < 200_000) ||
+  ['net-unet-skipfirst-bce-dice', 'net-resunet-wide-bce-dice', 'full-resunet-wide-bce-dice'].includes(name) ||
+  name.startsWith('image-resize-pil');
+const cases = index.cases.filter(wanted);
+for (const { file } of cases) copyFileSync(`${source}/${file}`, new URL(file, here));
+writeFileSync(new URL('index.json', here), `${JSON.stringify({ rules: index.rules, cases })}\n`);
+console.log(`${cases.length} cases, ${cases.reduce((sum, { bytes }) => sum + bytes, 0)} bytes`);
