@@ -47,9 +47,13 @@ const LIMITS = [
   'minUniformBufferOffsetAlignment',
 ] as const;
 
+/** Results of every step are small and read again and again; weights are large and read once in a while. */
+const LARGEST_KEPT_STAGING = 1 << 16;
+
 /** An open device. It owns pipelines; memory belongs to `Variables` and `Plan`. */
 export class Device {
   readonly pipelines: PipelineCache;
+  private readonly staging: GPUBuffer[] = [];
   private failure?: DeviceError;
   private closing = false;
 
@@ -146,16 +150,27 @@ export class Device {
     return made;
   }
 
-  /** A copy of a part of a buffer, once the work submitted so far is done. */
-  async readBuffer(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
-    const staging = this.gpu.createBuffer({ size: bytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+  /** Copies of parts of buffers, once the work submitted so far is done. The staging buffers are kept for the next read. */
+  async read(parts: readonly { buffer: GPUBuffer; offset: number; bytes: number }[]): Promise<ArrayBuffer[]> {
     const encoder = this.gpu.createCommandEncoder();
-    encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+    const staged = parts.map(({ buffer, offset, bytes }) => {
+      const free = this.staging.findIndex(({ size }) => size === bytes);
+      const staging =
+        free >= 0
+          ? this.staging.splice(free, 1)[0]
+          : this.gpu.createBuffer({ label: 'read', size: bytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+      encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
+      return staging;
+    });
     this.gpu.queue.submit([encoder.finish()]);
-    await this.wait(staging.mapAsync(GPUMapMode.READ));
-    const copy = staging.getMappedRange().slice(0);
-    staging.destroy();
-    return copy;
+    await this.wait(Promise.all(staged.map((staging) => staging.mapAsync(GPUMapMode.READ))));
+    return staged.map((staging) => {
+      const copy = staging.getMappedRange().slice(0);
+      staging.unmap();
+      if (staging.size <= LARGEST_KEPT_STAGING) this.staging.push(staging);
+      else staging.destroy();
+      return copy;
+    });
   }
 
   /** Lets the process exit; nothing of the device may be used afterwards. */

@@ -144,12 +144,10 @@ export class Plan {
 
   /** The values of outputs (or inputs) after the steps submitted so far, in the plain order. */
   async read<T extends readonly Tensor[]>(...tensors: T): Promise<{ [K in keyof T]: Float32Array }> {
-    const reads = tensors.map(async (tensor) => {
-      const place = placeOf(tensor, this.places);
-      const bytes = byteLength(tensor.shape, tensor.layout);
-      return unpack(tensor.shape, tensor.layout, new Float32Array(await this.device.readBuffer(place.buffer, place.offset, bytes)));
-    });
-    return (await Promise.all(reads)) as { [K in keyof T]: Float32Array };
+    const parts = tensors.map((tensor) => ({ ...placeOf(tensor, this.places), bytes: byteLength(tensor.shape, tensor.layout) }));
+    const copies = await this.device.read(parts);
+    const values = tensors.map((tensor, i) => unpack(tensor.shape, tensor.layout, new Float32Array(copies[i])));
+    return values as { [K in keyof T]: Float32Array };
   }
 
   /** Frees the plan's memory; variables keep theirs. */

@@ -27,7 +27,7 @@ export interface Arena {
 export class Variables {
   private readonly all = new Map<string, Variable>();
   /** Values given before the memory exists. */
-  private initial = new Map<Variable, ArrayLike<number>>();
+  private readonly initial = new Map<Variable, () => ArrayLike<number>>();
   private readonly sizes: Record<'parameters' | 'buffers', number[]> = { parameters: [], buffers: [] };
   private readonly arenas = new Map<string, Arena>();
 
@@ -35,7 +35,7 @@ export class Variables {
 
   /**
    * Declares a variable, or finds it when a second graph (evaluation, say) names it again.
-   * @param initial its values in the plain order (NCHW, OIHW); called once
+   * @param initial its values in the plain order (NCHW, OIHW); called when memory is laid out, unless `set` came first
    * @throws Error when the name is known with another shape, or memory has been laid out already
    */
   declare(name: string, shape: Shape, layout: Layout, trainable: boolean, initial: () => ArrayLike<number>): Variable {
@@ -63,7 +63,7 @@ export class Variables {
     sizes[chunk] = offset + bytes;
     const variable: Variable = { owner: this, name, shape, layout, trainable, chunk, offset };
     this.all.set(name, variable);
-    this.initial.set(variable, initial());
+    this.initial.set(variable, initial);
     return variable;
   }
 
@@ -103,7 +103,7 @@ export class Variables {
   private upload(name: 'parameters' | 'buffers'): void {
     for (const [variable, values] of this.initial) {
       if (variable.trainable !== (name === 'parameters')) continue;
-      this.set(variable, values);
+      this.set(variable, values());
       this.initial.delete(variable);
     }
   }
@@ -114,9 +114,16 @@ export class Variables {
   }
 
   /** Writes a variable, or its place in another arena. Values in the plain order. */
-  set(variable: Variable, values: ArrayLike<number>, arena: Arena = this.valuesOf(variable)): void {
+  set(variable: Variable, values: ArrayLike<number>, arena?: Arena): void {
     if (values.length !== elementCount(variable.shape)) {
       throw new Error(`${variable.name}: ${values.length} values for shape [${variable.shape.join(', ')}]`);
+    }
+    if (!arena) {
+      if (!this.arenas.has(variable.trainable ? 'parameters' : 'buffers')) {
+        this.initial.set(variable, () => values);
+        return;
+      }
+      arena = this.valuesOf(variable);
     }
     const packed = pack(variable.shape, variable.layout, values);
     this.device.gpu.queue.writeBuffer(arena.chunks[variable.chunk], variable.offset, packed);
@@ -125,7 +132,7 @@ export class Variables {
   /** Reads every variable of an arena, in the plain order, by name. */
   async read(arenaName: 'parameters' | 'buffers' | string): Promise<Map<string, Float32Array>> {
     const arena = this.arena(arenaName);
-    const chunks = await Promise.all(arena.chunks.map((chunk) => this.device.readBuffer(chunk, 0, chunk.size)));
+    const chunks = await this.device.read(arena.chunks.map((buffer) => ({ buffer, offset: 0, bytes: buffer.size })));
     const values = new Map<string, Float32Array>();
     for (const variable of this.all.values()) {
       if (variable.trainable === (arenaName === 'buffers')) continue;

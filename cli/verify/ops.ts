@@ -4,6 +4,7 @@ import type { Device } from '../../engine/device.js';
 import { Graph, Tensor } from '../../engine/graph.js';
 import type { Layout } from '../../engine/layout.js';
 import { add } from '../../engine/ops/add.js';
+import { batchNorm2d } from '../../engine/ops/batchNorm2d.js';
 import { relu } from '../../engine/ops/relu.js';
 import { Plan } from '../../engine/plan.js';
 import { type Variable, Variables } from '../../engine/variables.js';
@@ -28,6 +29,12 @@ export const opCases: Record<string, RecordCase> = {
   relu: (c) => ({ y: relu(c.input('x')) }),
   add_relu: (c) => ({ y: relu(add(c.input('a'), c.input('b'))) }),
   relu_add: (c) => ({ y: add(relu(c.input('a')), c.input('b')) }),
+  batch_norm2d: (c) => {
+    const running = { mean: c.variable('running_mean', 'vector'), variance: c.variable('running_var', 'vector') };
+    const { training, momentum, eps } = c.options;
+    const y = batchNorm2d(c.input('x'), c.input('weight', 'vector'), c.input('bias', 'vector'), running, { training, momentum, eps });
+    return { y, running_mean: running.mean, running_var: running.variance };
+  },
 };
 
 /**

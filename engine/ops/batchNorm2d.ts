@@ -1,0 +1,278 @@
+import type { DeviceTraits } from '../device.js';
+import { type Node, type Op, recordOne, type Tensor } from '../graph.js';
+import { vec4s } from '../layout.js';
+import type { ImageRange, Lowering, Scratch } from '../lowering.js';
+import type { Variable } from '../variables.js';
+
+export interface BatchNorm2dOptions {
+  /** Normalise with the batch's statistics and move the running ones, rather than normalise with the running ones. */
+  training: boolean;
+  /** How far the running estimates move towards the batch: new = old + momentum * (batch - old). */
+  momentum: number;
+  /** Added to the variance. */
+  eps: number;
+}
+
+interface Attributes {
+  momentum: number;
+  eps: number;
+}
+
+const SHADER = 'batchNorm2d';
+const THREADS = 64;
+
+/** In training: [x, weight, bias, running mean, running variance] to [y, batch mean, biased batch variance]. */
+export const batchNorm2dOp: Op<Attributes> = {
+  name: 'batchNorm2d',
+  effect: true,
+  lower(node, to) {
+    const [x, weight, bias, runningMean, runningVariance] = node.inputs;
+    const [y, mean, variance] = node.outputs;
+    const count = pixelsOf(x);
+    reduce(node, to, {
+      numbers: 3,
+      partial: { entry: 'statistics', images: { x }, vectors: {} },
+      finish: {
+        entry: 'finishStatistics',
+        vectors: { mean_out: mean, variance_out: variance, running_mean: runningMean, running_variance: runningVariance },
+        params: { momentum: node.attributes.momentum, unbiased: count / (count - 1) },
+      },
+    });
+    overPixels(node, to, 'normalise', { x, y }, { weight, bias, mean, variance });
+  },
+  gradient: (node, [dy], wanted) => recordGradients(node, dy!, node.outputs[1], node.outputs[2], wanted, true),
+};
+
+/** In evaluation: [x, weight, bias, running mean, running variance] to [y]. */
+export const batchNorm2dEvaluationOp: Op<Attributes> = {
+  name: 'batchNorm2dEvaluation',
+  lower(node, to) {
+    const [x, weight, bias, mean, variance] = node.inputs;
+    overPixels(node, to, 'normalise', { x, y: node.outputs[0] }, { weight, bias, mean, variance });
+  },
+  gradient: (node, [dy], wanted) => recordGradients(node, dy!, node.inputs[3], node.inputs[4], wanted, false),
+};
+
+/** [x, dy, mean, variance] to [d weight, d bias]. */
+export const batchNorm2dSumsOp: Op<Attributes> = {
+  name: 'batchNorm2dSums',
+  lower(node, to) {
+    const [x, dy, mean, variance] = node.inputs;
+    const [dweight, dbias] = node.outputs;
+    reduce(node, to, {
+      numbers: 2,
+      partial: { entry: 'gradientSums', images: { x, dy }, vectors: { mean } },
+      finish: { entry: 'finishGradientSums', vectors: { variance, dweight_out: dweight, dbias_out: dbias }, params: {} },
+    });
+  },
+};
+
+/** [x, dy, weight, mean, variance, d weight, d bias] to [dx]. */
+export const batchNorm2dInputGradientOp: Op<Attributes & { training: boolean }> = {
+  name: 'batchNorm2dInputGradient',
+  lower(node, to) {
+    const [x, dy, weight, mean, variance, dweight, dbias] = node.inputs;
+    const inverseCount = node.attributes.training ? 1 / pixelsOf(x) : 0;
+    overPixels(node, to, 'inputGradient', { x, dy, dx: node.outputs[0] }, { weight, mean, variance, dweight, dbias }, { inverseCount });
+  },
+};
+
+/**
+ * y = (x - mean) / sqrt(variance + eps) * weight + bias for each channel of x [N, C, H, W].
+ *
+ * In training, mean and (biased) variance are the batch's, and each step moves the running estimates, the variance
+ * towards the unbiased one; otherwise they are the running estimates. Gradients flow to x, weight and bias.
+ *
+ * @param weight [C], a vector
+ * @param bias [C], a vector
+ * @param running the estimates [C], not trained
+ * @throws Error when a shape does not fit, an option is out of range, or training has one value a channel
+ */
+export function batchNorm2d(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor,
+  running: { mean: Variable; variance: Variable },
+  { training, momentum, eps }: BatchNorm2dOptions,
+): Tensor {
+  if (x.layout !== 'image') throw new Error(`batchNorm2d: ${x} has layout ${x.layout}; it takes an image`);
+  const channels = x.shape[1];
+  const vectors = [weight, bias, running.mean, running.variance];
+  const roles = ['weight', 'bias', 'running mean', 'running variance'];
+  vectors.forEach(({ shape, layout, name }, i) => {
+    if (layout !== 'vector' || shape[0] !== channels) {
+      throw new Error(
+        `batchNorm2d: input has ${channels} channels but the ${roles[i]} ${name} is [${shape.join(', ')}] (${layout}); ` +
+          `it needs the vector [${channels}]`,
+      );
+    }
+  });
+  if (!(eps >= 0 && Number.isFinite(eps))) throw new Error(`batchNorm2d: eps is ${eps}; it is 0 or more`);
+  if (!(momentum >= 0 && momentum <= 1)) throw new Error(`batchNorm2d: momentum is ${momentum}; it lies between 0 and 1`);
+  if (training && pixelsOf(x) === 1) {
+    throw new Error(`batchNorm2d: ${x} has one value a channel, which has no variance; train with a larger batch or image`);
+  }
+  const inputs = [x, weight, bias, x.graph.read(running.mean), x.graph.read(running.variance)];
+  const attributes = { momentum, eps };
+  if (!training) return recordOne(batchNorm2dEvaluationOp, inputs, { shape: x.shape, name: 'batchNorm2d' }, attributes);
+  const [y] = x.graph.record(
+    batchNorm2dOp,
+    inputs,
+    [
+      { shape: x.shape },
+      { shape: [channels], layout: 'vector', name: 'batchNorm2d.mean' },
+      { shape: [channels], layout: 'vector', name: 'batchNorm2d.variance' },
+    ],
+    attributes,
+  );
+  return y;
+}
+
+/**
+ * dbias = sum(dy), dweight = sum(dy * xhat), dx = weight / deviation * (dy - (dbias + xhat * dweight) / count); the part in
+ * parentheses comes from the batch's mean and variance, so evaluation has none.
+ */
+function recordGradients(
+  node: Node<Attributes>,
+  dy: Tensor,
+  mean: Tensor,
+  variance: Tensor,
+  wanted: readonly boolean[],
+  training: boolean,
+): (Tensor | undefined)[] {
+  const [x, weight, bias] = node.inputs;
+  const [dweight, dbias] = x.graph.record(
+    batchNorm2dSumsOp,
+    [x, dy, mean, variance],
+    [
+      { shape: weight.shape, layout: 'vector', name: 'batchNorm2d.dweight' },
+      { shape: bias.shape, layout: 'vector', name: 'batchNorm2d.dbias' },
+    ],
+    node.attributes,
+  );
+  const dx =
+    wanted[0] &&
+    recordOne(
+      batchNorm2dInputGradientOp,
+      [x, dy, weight, mean, variance, dweight, dbias],
+      { shape: x.shape, name: 'batchNorm2d.dx' },
+      { ...node.attributes, training },
+    );
+  return [dx || undefined, dweight, dbias];
+}
+
+const pixelsOf = ({ shape: [n, , h, w] }: Tensor): number => n * h * w;
+
+/** The widest power of two up to 16 that divides the number of quads: 64 invocations are then whole lines of quads. */
+function widthOf(quads: number): number {
+  let width = 1;
+  while (width < 16 && quads % (width * 2) === 0) width *= 2;
+  return width;
+}
+
+interface Tiling {
+  width: number;
+  /** Pixels of one workgroup. */
+  span: number;
+  /** Workgroups side by side along the pixels. */
+  groups: number;
+}
+
+/**
+ * Cuts the pixels so that about `workgroups` of them work, each invocation on eight pixels at least: below that the
+ * reads of the channel's vectors, and the merging, would weigh more than the pixels.
+ */
+function tilingOf(pixels: number, quads: number, workgroups: number, traits: DeviceTraits): Tiling {
+  const width = widthOf(quads);
+  const lines = THREADS / width;
+  const most = Math.min(Math.ceil(pixels / (8 * lines)), traits.maxWorkgroups);
+  const wish = Math.min(Math.max(Math.ceil((workgroups * width) / quads), 1), most);
+  const span = Math.ceil(pixels / wish / lines) * lines;
+  return { width, span, groups: Math.ceil(pixels / span) };
+}
+
+/** The parameters that every entry point takes, for one range of the batch. */
+function rangeParams(node: Node<Attributes>, range: ImageRange, tiling: Tiling) {
+  const [, channels, h, w] = node.inputs[0].shape;
+  return {
+    pixels: range.count * h * w,
+    quads: vec4s(channels),
+    width: tiling.width,
+    span: tiling.span,
+    partials: 0,
+    eps: node.attributes.eps,
+    momentum: 0,
+    unbiased: 0,
+    inverseCount: 0,
+  };
+}
+
+/** An entry point that goes over the images once. */
+function overPixels(
+  node: Node<Attributes>,
+  to: Lowering,
+  entry: string,
+  images: Record<string, Tensor>,
+  vectors: Record<string, Tensor>,
+  params: { inverseCount?: number } = {},
+): void {
+  const [, channels, h, w] = node.inputs[0].shape;
+  const quads = vec4s(channels);
+  for (const range of to.batches(...Object.values(images))) {
+    const tiling = tilingOf(range.count * h * w, quads, to.traits.cpu ? 64 : Infinity, to.traits);
+    const parts = Object.entries(images).map(([name, image]) => [name, to.images(image, range)] as const);
+    to.dispatch({
+      shader: SHADER,
+      entry,
+      params: { ...rangeParams(node, range, tiling), ...params },
+      bindings: { ...Object.fromEntries(parts), ...vectors },
+      workgroups: [tiling.groups, quads / tiling.width, 1],
+    });
+  }
+}
+
+/** A sum over all pixels in two levels: partials of many workgroups, then these together. */
+function reduce(
+  node: Node<Attributes>,
+  to: Lowering,
+  {
+    numbers,
+    partial,
+    finish,
+  }: {
+    /** vec4f of one partial. */
+    numbers: number;
+    partial: { entry: string; images: Record<string, Tensor>; vectors: Record<string, Tensor> };
+    finish: { entry: string; vectors: Record<string, Tensor>; params: { momentum?: number; unbiased?: number } };
+  },
+): void {
+  const [, channels, h, w] = node.inputs[0].shape;
+  const quads = vec4s(channels);
+  // 1024 workgroups fill a large GPU; a processor needs a few for each core.
+  const workgroups = to.traits.cpu ? 32 : 1024;
+  const ranges = to.batches(...Object.values(partial.images));
+  const tilings = ranges.map((range) => tilingOf(range.count * h * w, quads, workgroups, to.traits));
+  const partials = tilings.reduce((sum, { groups }) => sum + groups, 0);
+  const scratch: Scratch = to.scratch('partials', [partials * quads * numbers * 4], 'vector');
+  let first = 0;
+  ranges.forEach((range, i) => {
+    const parts = Object.entries(partial.images).map(([name, image]) => [name, to.images(image, range)] as const);
+    to.dispatch({
+      shader: SHADER,
+      entry: partial.entry,
+      params: { ...rangeParams(node, range, tilings[i]), partials: first },
+      bindings: { ...Object.fromEntries(parts), ...partial.vectors, partials: scratch },
+      workgroups: [tilings[i].groups, quads / tilings[i].width, 1],
+    });
+    first += tilings[i].groups;
+  });
+  // A GPU hides latency with many lines of partials for each quad; a processor saves workgroups.
+  const width = to.traits.cpu ? widthOf(quads) : 1;
+  to.dispatch({
+    shader: SHADER,
+    entry: finish.entry,
+    params: { ...rangeParams(node, { first: 0, count: 0 }, { width, span: 0, groups: 1 }), partials, ...finish.params },
+    bindings: { partials: scratch, ...finish.vectors },
+    workgroups: [1, quads / width, 1],
+  });
+}

@@ -1,0 +1,84 @@
+import { type Op, recordOne, type Tensor } from '../graph.js';
+import { channelSum, convolve, filterGradient, type Geometry, pair, transposeFilter } from './convolution.js';
+
+export interface Conv2dOptions {
+  /** A number, or [rows, columns]. Default 1. */
+  stride?: number | readonly number[];
+  /** Zeros on all sides; a number, or [rows, columns]. Default 0. */
+  padding?: number | readonly number[];
+}
+
+export const conv2dOp: Op<Geometry> = {
+  name: 'conv2d',
+  lower(node, to) {
+    const [x, w, bias] = node.inputs;
+    convolve(to, { x, w, bias, y: node.outputs[0] }, node.attributes);
+  },
+  gradient(node, [dy], wanted) {
+    const [x, w] = node.inputs;
+    const { shape, layout } = w;
+    return [
+      wanted[0] ? recordOne(conv2dInputGradientOp, [dy!, w], { shape: x.shape }, node.attributes) : undefined,
+      wanted[1] ? recordOne(conv2dWeightGradientOp, [x, dy!], { shape, layout }, node.attributes) : undefined,
+      wanted[2] ? channelSum(dy!) : undefined,
+    ];
+  },
+};
+
+/** dx[n,r,iy,ix] = sum over o and the taps that lead from (iy,ix) to an output (oy,ox) of dy[n,o,oy,ox] * w[o,r,ky,kx] */
+export const conv2dInputGradientOp: Op<Geometry> = {
+  name: 'conv2dInputGradient',
+  lower(node, to) {
+    const [dy, w] = node.inputs;
+    const { kernel, stride, padding } = node.attributes;
+    const strided = stride[0] > 1 || stride[1] > 1;
+    // Without a stride it is a convolution with the filter turned by 180 degrees, and so one of forward's kernels.
+    const geometry: Geometry = strided
+      ? { ...node.attributes, transposed: true }
+      : { ...node.attributes, padding: [kernel[0] - 1 - padding[0], kernel[1] - 1 - padding[1]] };
+    convolve(to, { x: dy, w: transposeFilter(to, w, !strided), y: node.outputs[0] }, geometry);
+  },
+};
+
+/** dw[o,r,ky,kx] = sum over n,oy,ox of dy[n,o,oy,ox] * x[n, r, oy*stride + ky - padding, ox*stride + kx - padding] */
+export const conv2dWeightGradientOp: Op<Geometry> = {
+  name: 'conv2dWeightGradient',
+  lower(node, to) {
+    const [x, dy] = node.inputs;
+    filterGradient(to, { x, dy, dw: node.outputs[0] }, node.attributes);
+  },
+};
+
+/**
+ * y[n,o,oy,ox] = bias[o] + sum over c,ky,kx of x[n, c, oy*stride + ky - padding, ox*stride + kx - padding] * weight[o,c,ky,kx],
+ * with zeros outside x: PyTorch's `conv2d` without dilation and groups.
+ *
+ * @param x (N, C, H, W)
+ * @param weight (O, C, kh, kw), layout `filter`
+ * @param bias (O), layout `vector`
+ * @returns (N, O, floor((H + 2 padding - kh) / stride) + 1, the same of W)
+ */
+export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, { stride = 1, padding = 0 }: Conv2dOptions = {}): Tensor {
+  if (x.layout !== 'image') throw new Error(`conv2d: the input ${x} has layout ${x.layout}, not image`);
+  if (weight.layout !== 'filter') throw new Error(`conv2d: the weight ${weight} has layout ${weight.layout}, not filter`);
+  const [batch, channels, height, width] = x.shape;
+  const [out, expected, kernelHeight, kernelWidth] = weight.shape;
+  if (channels !== expected) {
+    throw new Error(`conv2d: input has ${channels} channels but weight [${weight.shape.join(', ')}] expects ${expected}`);
+  }
+  if (bias && (bias.layout !== 'vector' || bias.shape[0] !== out)) {
+    throw new Error(`conv2d: the bias ${bias} (${bias.layout}) should be a vector of ${out} for weight [${weight.shape.join(', ')}]`);
+  }
+  const strides = pair('conv2d: stride', stride, 1);
+  const paddings = pair('conv2d: padding', padding, 0);
+  const size = (input: number, kernel: number, axis: 0 | 1): number =>
+    Math.floor((input + 2 * paddings[axis] - kernel) / strides[axis]) + 1;
+  const [oh, ow] = [size(height, kernelHeight, 0), size(width, kernelWidth, 1)];
+  if (oh < 1 || ow < 1) {
+    throw new Error(
+      `conv2d: the kernel ${kernelHeight}x${kernelWidth} is larger than the input ${height}x${width} with padding ${paddings.join('x')}`,
+    );
+  }
+  const geometry: Geometry = { kernel: [kernelHeight, kernelWidth], stride: strides, padding: paddings, transposed: false };
+  return recordOne(conv2dOp, bias ? [x, weight, bias] : [x, weight], { shape: [batch, out, oh, ow] }, geometry);
+}

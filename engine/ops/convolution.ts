@@ -1,0 +1,304 @@
+/**
+ * What conv2d and convTranspose2d share: four kernels, and which form of each an adapter gets.
+ *
+ * | pass                   | conv2d                                              | convTranspose2d               |
+ * |------------------------|-----------------------------------------------------|-------------------------------|
+ * | forward                | convolve                                            | convolve, transposed          |
+ * | gradient of the input  | transposeFilter, convolve (transposed when strided) | transposeFilter, convolve     |
+ * | gradient of the filter | filterGradient, taps shift x                        | filterGradient, taps shift dy |
+ * | gradient of the bias   | channelSum                                          | channelSum                    |
+ */
+import type { DeviceTraits } from '../device.js';
+import { type Op, recordOne, type Tensor } from '../graph.js';
+import { filterSizes, vec4s } from '../layout.js';
+import type { Lowering, Scratch, Storage } from '../lowering.js';
+import type { Constants } from '../wgsl.js';
+
+/** Rows, columns. */
+export type Pair = readonly [number, number];
+
+/**
+ * One number for both axes, or [rows, columns].
+ * @throws Error when it is neither, or below `least`
+ */
+export function pair(what: string, value: number | readonly number[], least: number): Pair {
+  const both = typeof value === 'number' ? [value, value] : value;
+  if (!Array.isArray(both) || both.length !== 2 || both.some((v) => !Number.isInteger(v) || v < least)) {
+    throw new Error(`${what} is ${JSON.stringify(value)}; it has to be a whole number from ${least} up, or two: [rows, columns]`);
+  }
+  return [both[0], both[1]];
+}
+
+/** How output and input pixels of a convolution belong together. */
+export interface Geometry {
+  readonly kernel: Pair;
+  readonly stride: Pair;
+  /** May be negative, which crops. */
+  readonly padding: Pair;
+  /** The stride spreads the input's pixels instead of skipping some: conv2d's gradient for its input. */
+  readonly transposed: boolean;
+}
+
+const quads = (image: Tensor): number => vec4s(image.shape[1]);
+const is3x3 = ({ kernel, stride, transposed }: Geometry): boolean =>
+  !transposed && kernel[0] === 3 && kernel[1] === 3 && stride[0] === 1 && stride[1] === 1;
+
+interface ConvolveForm {
+  shader: string;
+  constants: Constants;
+  /** Output pixels and channels of a workgroup. */
+  pixels: number;
+  channels: number;
+}
+
+const TILE = 8;
+
+/**
+ * The form of `convolve`, decided from shapes and adapter alone.
+ * @param height, width, channels of the output, channels in whole vec4s
+ */
+export function chooseConvolve(
+  traits: DeviceTraits,
+  geometry: Geometry,
+  [batch, channels, height, width]: readonly number[],
+): ConvolveForm {
+  if (traits.kernels === 'plain') return { shader: 'conv2dPlain', constants: {}, pixels: 16, channels: 4 };
+  if (traits.kernels === 'tiled') {
+    // The larger tile has the better ratio of arithmetic to loads; the smaller one fills more of the adapter.
+    const groups = Math.ceil((batch * height * width) / 64) * Math.ceil(channels / 64);
+    const [size, perThread] = groups >= 256 ? [64, 8] : [32, 4];
+    const constants = { PIXELS: size, CHANNELS: size, THREAD_PIXELS: perThread, THREAD_CHANNELS: perThread };
+    return { shader: 'conv2dTiled', constants, pixels: size, channels: size };
+  }
+  const lanes = traits.subgroupSize;
+  const tiles = [Math.ceil(height / TILE), Math.ceil(width / TILE)];
+  // Tiles less than half full lose to the general form, which runs over flattened pixels.
+  const filled = (height * width) / (tiles[0] * tiles[1] * TILE * TILE);
+  if (is3x3(geometry) && filled >= 0.5 && batch * tiles[0] <= traits.maxWorkgroups) {
+    const constants = { LANES: lanes, ROWS: TILE, COLUMNS: TILE };
+    return { shader: 'conv2dSubgroup3x3', constants, pixels: TILE * TILE, channels: lanes };
+  }
+  return { shader: 'conv2dSubgroup', constants: { LANES: lanes, PIXELS: 32 }, pixels: 32, channels: 4 * lanes };
+}
+
+/**
+ * y = bias + convolution of x with w.
+ * @param w any filter layout with x's channels as reduction and y's as out
+ */
+export function convolve(
+  to: Lowering,
+  { x, w, bias, y }: { x: Tensor; w: Storage; bias?: Tensor; y: Tensor },
+  geometry: Geometry,
+): void {
+  const { kernel, stride, padding, transposed } = geometry;
+  const [, , height, width] = y.shape;
+  for (const range of to.batches(x, y)) {
+    const form = chooseConvolve(to.traits, geometry, [range.count, quads(y) * 4, height, width]);
+    const blocks = Math.ceil((quads(y) * 4) / form.channels);
+    let workgroups: readonly [number, number, number];
+    if (form.shader === 'conv2dPlain') {
+      workgroups = to.flat(range.count * height * width * quads(y));
+    } else if (form.shader === 'conv2dSubgroup3x3') {
+      workgroups = [Math.ceil(width / TILE), range.count * Math.ceil(height / TILE), blocks];
+    } else {
+      // Transposed, each residue of the output's pixels by the stride is a phase; the first one has the most pixels.
+      const [down, across] = transposed ? stride : [1, 1];
+      const pixels = range.count * Math.ceil(height / down) * Math.ceil(width / across);
+      const [x, y] = to.flat(pixels, form.pixels);
+      workgroups = [x, y, blocks * down * across];
+    }
+    const params = {
+      batch: range.count,
+      inputHeight: x.shape[2],
+      inputWidth: x.shape[3],
+      inputQuads: quads(x),
+      outputHeight: height,
+      outputWidth: width,
+      outputQuads: quads(y),
+      padTop: padding[0],
+      padLeft: padding[1],
+      hasBias: Number(bias !== undefined),
+    };
+    const general = {
+      kernelHeight: kernel[0],
+      kernelWidth: kernel[1],
+      strideY: stride[0],
+      strideX: stride[1],
+      transposed: Number(transposed),
+    };
+    to.dispatch({
+      shader: form.shader,
+      constants: form.constants,
+      params: form.shader === 'conv2dSubgroup3x3' ? params : { ...params, ...general },
+      bindings: { x: to.images(x, range), w, bias: bias ?? w, y: to.images(y, range) },
+      workgroups,
+    });
+  }
+}
+
+/**
+ * The filter with reduction and out channels swapped, and its taps turned by 180 degrees if `flip`.
+ * @param w in either filter layout
+ */
+export function transposeFilter(to: Lowering, w: Tensor, flip: boolean): Scratch {
+  const { out, reduction, taps } = filterSizes(w.shape, w.layout);
+  const y = to.scratch('transposed filter', [reduction, out, w.shape[2], w.shape[3]], 'filter');
+  to.dispatch({
+    shader: 'filterTranspose',
+    params: { inputQuads: vec4s(reduction), outputQuads: vec4s(out), taps, flip: Number(flip) },
+    bindings: { w, y },
+    workgroups: to.flat(vec4s(out) * taps * vec4s(reduction) * 4),
+  });
+  return y;
+}
+
+interface FilterGradientForm {
+  shader: string;
+  constants: Constants;
+  /** Output channels and rows (tap and input quad) of a workgroup. */
+  channels: number;
+  rows: number;
+  /** A split takes a multiple of `step` units of the sum, and `least` or more. The unit is a pixel, or a column of pixels. */
+  step: number;
+  least: number;
+}
+
+/** The form of `filterGradient`, decided from shapes and adapter alone. */
+export function chooseFilterGradient({ kernels, subgroupSize: lanes }: DeviceTraits, geometry: Geometry): FilterGradientForm {
+  const name = 'conv2dWeightGradient';
+  if (kernels === 'plain') return { shader: `${name}Plain`, constants: {}, channels: 1, rows: 1, step: 1, least: Infinity };
+  if (kernels === 'tiled') return { shader: `${name}Tiled`, constants: {}, channels: 64, rows: 16, step: 16, least: 256 };
+  if (is3x3(geometry)) {
+    return { shader: `${name}Subgroup3x3`, constants: { LANES: lanes, QUADS: 4 }, channels: lanes, rows: 4 * 9, step: 1, least: 1 };
+  }
+  return { shader: `${name}Subgroup`, constants: { LANES: lanes, ROWS: 8 }, channels: 4 * lanes, rows: 8, step: lanes, least: 64 };
+}
+
+/** Most bytes of partial filters at a time. */
+const PARTIAL_BYTES = 64 * 2 ** 20;
+
+/**
+ * Gradient of the filter of a convolution from x to y, dy being the gradient of y. The long sum over pixels is split over
+ * workgroups; the partial filters are then added in a fixed order.
+ * @param dw any filter layout with x's channels as reduction and y's as out
+ */
+export function filterGradient(to: Lowering, { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Tensor }, geometry: Geometry): void {
+  const { kernel, padding, transposed } = geometry;
+  const form = chooseFilterGradient(to.traits, geometry);
+  const columns = form.shader === 'conv2dWeightGradientSubgroup3x3' ? to.traits.subgroupSize - 2 : undefined;
+  const plain = form.shader === 'conv2dWeightGradientPlain';
+  const taps = kernel[0] * kernel[1];
+  const filterVec4s = quads(x) * taps * quads(dy) * 4;
+  const [, , height, width] = transposed ? x.shape : dy.shape;
+  // Where the taps shift dy, all rows of a tile have to share a tap.
+  const rowsPerTap = transposed ? Math.ceil(quads(x) / form.rows) * form.rows : quads(x);
+  const across = Math.ceil((quads(dy) * 4) / form.channels);
+  const down = columns ? Math.ceil(quads(x) / (form.rows / 9)) : Math.ceil((rowsPerTap * taps) / form.rows);
+
+  // Enough workgroups to fill the adapter, as far as the partial filters stay within bounds.
+  const wanted = Math.ceil((to.traits.cpu ? 64 : 1024) / (across * down));
+  const splits = Math.min(wanted, Math.floor(PARTIAL_BYTES / (filterVec4s * 16)));
+  const parts = to.batches(x, dy).map((range) => {
+    const units = range.count * (columns ? Math.ceil(width / columns) : height * width);
+    const share = Math.max(1, Math.round((splits * range.count) / x.shape[0]));
+    const perSplit = Math.min(units, Math.ceil(Math.max(units / share, form.least) / form.step) * form.step);
+    return { range, perSplit, splits: Math.ceil(units / perSplit) };
+  });
+  const total = parts.reduce((sum, part) => sum + part.splits, 0);
+  const partial: Storage = total === 1 ? dw : to.scratch('partial filters', [total * filterVec4s * 4], 'vector');
+
+  let firstSplit = 0;
+  for (const part of parts) {
+    const [shape, a, b] = columns
+      ? [
+          {
+            inputHeight: x.shape[2],
+            inputWidth: x.shape[3],
+            inputQuads: quads(x),
+            outputHeight: height,
+            outputWidth: width,
+            outputQuads: quads(dy),
+            padTop: padding[0],
+            padLeft: padding[1],
+            columnsPerSplit: part.perSplit,
+          },
+          'x',
+          'dy',
+        ]
+      : [
+          {
+            height,
+            width,
+            kernelHeight: kernel[0],
+            kernelWidth: kernel[1],
+            ...side('a', x, geometry, !transposed),
+            ...side('b', dy, geometry, transposed),
+            ...(plain ? {} : { rowsPerTap, pixelsPerSplit: part.perSplit }),
+          },
+          'a',
+          'b',
+        ];
+    to.dispatch({
+      shader: form.shader,
+      constants: form.constants,
+      params: { batch: part.range.count, firstSplit, ...shape },
+      bindings: { [a]: to.images(x, part.range), [b]: to.images(dy, part.range), dw: partial },
+      workgroups: plain ? to.flat(filterVec4s) : [across, down, part.splits],
+    });
+    firstSplit += part.splits;
+  }
+  if (total > 1) {
+    to.dispatch({
+      shader: 'stridedSum',
+      params: { count: filterVec4s, total: total * filterVec4s },
+      bindings: { x: partial, y: dw },
+      workgroups: to.flat(filterVec4s),
+    });
+  }
+}
+
+/** One operand of a filter gradient: the one that the taps shift moves by the stride as well. */
+function side(name: 'a' | 'b', image: Tensor, { stride, padding }: Geometry, shifted: boolean): Record<string, number> {
+  return {
+    [`${name}Height`]: image.shape[2],
+    [`${name}Width`]: image.shape[3],
+    [`${name}Quads`]: quads(image),
+    [`${name}StrideY`]: shifted ? stride[0] : 1,
+    [`${name}StrideX`]: shifted ? stride[1] : 1,
+    [`${name}Tap`]: Number(shifted),
+    [`${name}PadTop`]: shifted ? padding[0] : 0,
+    [`${name}PadLeft`]: shifted ? padding[1] : 0,
+  };
+}
+
+export const channelSumOp: Op = {
+  name: 'channelSum',
+  lower(node, to) {
+    const [x] = node.inputs;
+    const [, , height, width] = x.shape;
+    const ranges = to.batches(x);
+    // Lines of about as many pixels as there are lines; 16 of them keep the parts aligned for any adapter.
+    const lines = Math.ceil(Math.sqrt(ranges[0].count * height * width) / 16) * 16;
+    const count = lines * quads(x);
+    const sums = to.scratch('sums of lines', [ranges.length * count * 4], 'vector');
+    ranges.forEach((range, i) => {
+      to.dispatch({
+        shader: 'stridedSum',
+        params: { count, total: range.count * height * width * quads(x) },
+        bindings: { x: to.images(x, range), y: { storage: sums, offset: i * count * 16, bytes: count * 16 } },
+        workgroups: to.flat(count),
+      });
+    });
+    to.dispatch({
+      shader: 'stridedSum',
+      params: { count: quads(x), total: ranges.length * count },
+      bindings: { x: sums, y: node.outputs[0] },
+      workgroups: to.flat(quads(x)),
+    });
+  },
+};
+
+/** y[c] = sum of x over images and pixels, a vector: the gradient of a bias. */
+export function channelSum(x: Tensor): Tensor {
+  return recordOne(channelSumOp, [x], { shape: [x.shape[1]], layout: 'vector' }, {});
+}
