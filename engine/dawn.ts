@@ -14,7 +14,7 @@ export interface OpenOptions {
 }
 
 // Dawn aborts the process when the object from create() is collected while a device is in use, so it stays reachable.
-const keep = globalThis as { trimapDawn?: GPU };
+const keep = globalThis as { trimapDawn?: GPU[] };
 
 const shaders = new Map<string, string>();
 
@@ -29,9 +29,11 @@ function shaderText(name: string): string {
 
 const cell = new Int32Array(new SharedArrayBuffer(4));
 let waiting = 0;
+let napping = false;
 
 function nap(): void {
-  if (waiting === 0) return;
+  napping = waiting > 0;
+  if (!napping) return;
   Atomics.wait(cell, 0, 0, 1);
   setImmediate(nap);
 }
@@ -41,7 +43,12 @@ function nap(): void {
  * On a software adapter that core is the kernel's: sleeping 1 ms a turn made training 1.5 times as fast on two cores.
  */
 async function idle<T>(promise: Promise<T>): Promise<T> {
-  if (waiting++ === 0) setImmediate(nap);
+  waiting++;
+  // One chain of naps, also when a wait begins before the chain of the last one has noticed its end.
+  if (!napping) {
+    napping = true;
+    setImmediate(nap);
+  }
   try {
     return await promise;
   } finally {
@@ -61,7 +68,7 @@ export async function openDevice({ adapter: wanted, kernels }: OpenOptions = {})
     if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
   const gpu = create(wanted ? [`adapter=${wanted}`] : []);
-  keep.trimapDawn = gpu;
+  (keep.trimapDawn ??= []).push(gpu);
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
   if (!adapter) {
     throw new DeviceError(

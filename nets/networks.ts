@@ -54,6 +54,9 @@ export const networks = {
 
 export type NetworkName = keyof typeof networks;
 
+/** Least height and width of the images: one pixel has to be left at the bottom. */
+export const leastSize = ({ family }: NetworkSettings): number => (family === 'unet' ? 16 : 32);
+
 /**
  * Records a network.
  * @param x (N, C, H, W)
@@ -66,7 +69,7 @@ export function buildNetwork(
   settings: NetworkSettings,
   { width, classes }: { width: number; classes: number },
 ): Tensor {
-  const least = settings.family === 'unet' ? 16 : 32;
+  const least = leastSize(settings);
   if (x.shape[2] < least || x.shape[3] < least) {
     throw new Error(`images of ${x.shape[2]}x${x.shape[3]} are too small for this network; it needs ${least}x${least} or more`);
   }

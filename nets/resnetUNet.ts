@@ -64,7 +64,7 @@ export function resnetUNet(
     skips.push(x);
   });
 
-  if (settings.bridge === 'double') x = double(net, 'bridge', x, 8 * width);
+  if (settings.bridge === 'double') x = double(net, 'bridge', x, 8 * width, { bias });
   if (settings.bridge === 'residual') x = residual(net, 'bridge', x, 16 * width, { stride: 2, activation });
   if (dropout > 0 && net.dropoutMask) x = dropout2d(x, net.dropoutMask(x.shape[1], dropout), dropout);
 

@@ -3,9 +3,24 @@ import { gradients } from '../../engine/autograd.js';
 import type { Device } from '../../engine/device.js';
 import { Graph, Tensor } from '../../engine/graph.js';
 import type { Layout } from '../../engine/layout.js';
+import { dice, iou, pixelAccuracy, readCounts, softDice, union } from '../../engine/metrics.js';
 import { add } from '../../engine/ops/add.js';
+import { argmax } from '../../engine/ops/argmax.js';
 import { batchNorm2d } from '../../engine/ops/batchNorm2d.js';
+import { bceLoss } from '../../engine/ops/bceLoss.js';
+import { bceWithLogitsLoss } from '../../engine/ops/bceWithLogitsLoss.js';
+import { concat } from '../../engine/ops/concat.js';
+import { crossEntropyLoss } from '../../engine/ops/crossEntropyLoss.js';
+import { diceLoss, diceSums } from '../../engine/ops/diceLoss.js';
+import { dropout2d } from '../../engine/ops/dropout2d.js';
+import { maxPool2d } from '../../engine/ops/maxPool2d.js';
+import { meanHw } from '../../engine/ops/meanHw.js';
+import { pad2d } from '../../engine/ops/pad2d.js';
 import { relu } from '../../engine/ops/relu.js';
+import { resizeBilinear } from '../../engine/ops/resizeBilinear.js';
+import { segmentationCounts } from '../../engine/ops/segmentationCounts.js';
+import { sigmoid } from '../../engine/ops/sigmoid.js';
+import { mean, sum } from '../../engine/ops/sum.js';
 import { Plan } from '../../engine/plan.js';
 import { type Variable, Variables } from '../../engine/variables.js';
 import type { GoldenTensors } from './golden.js';
@@ -21,6 +36,8 @@ export interface OpCase {
   variable(name: string, layout: Layout): Variable;
   /** Shape of `in.NAME` in the file. */
   shape(name: string): readonly number[];
+  /** Outputs made on the host from what the GPU computed: `make` gets the values of `tensors` in the plain order. */
+  derive(tensors: readonly Tensor[], make: (...values: Float32Array[]) => Record<string, ArrayLike<number>>): void;
 }
 
 type RecordCase = (c: OpCase) => Record<string, Tensor | Variable>;
@@ -29,13 +46,67 @@ export const opCases: Record<string, RecordCase> = {
   relu: (c) => ({ y: relu(c.input('x')) }),
   add_relu: (c) => ({ y: relu(add(c.input('a'), c.input('b'))) }),
   relu_add: (c) => ({ y: add(relu(c.input('a')), c.input('b')) }),
+  sigmoid: (c) => ({ y: sigmoid(c.input('x')) }),
+  sum: (c) => ({ y: sum(c.input('x')) }),
+  mean: (c) => ({ y: mean(c.input('x')) }),
+  mean_hw: (c) => ({ y: meanHw(c.input('x')) }),
+  bce: (c) => ({ loss: bceLoss(c.input('p'), c.input('t')) }),
+  bce_logits: (c) => ({ loss: bceWithLogitsLoss(c.input('z'), c.input('t')) }),
+  cross_entropy: (c) => ({ loss: crossEntropyLoss(c.input('z'), c.input('y', 'image', labelShape(c.shape('z')))) }),
+  dice_loss: (c) => ({ loss: diceLoss(c.input('p'), c.input('t'), diceOptions(c)) }),
+  sigmoid_bce_dice: (c) => {
+    const [z, t] = [c.input('z'), c.input('t')];
+    return { loss: add(bceWithLogitsLoss(z, t), diceLoss(sigmoid(z), t, diceOptions(c))) };
+  },
+  sigmoid_bcelogits_dice: (c) => {
+    const [p, t] = [sigmoid(c.input('z')), c.input('t')];
+    return { loss: add(bceWithLogitsLoss(p, t), diceLoss(p, t, diceOptions(c))) };
+  },
+  argmax: (c) => {
+    if (c.options.axis !== 1) throw new Error(`argmax: axis ${c.options.axis}; only the channels, axis 1, are supported`);
+    return { mask: argmax(c.input('z')) };
+  },
+  metrics: (c) => {
+    const [p, t] = [c.input('p'), c.input('t')];
+    c.derive([segmentationCounts(p, t, { threshold: c.options.threshold }), diceSums(p, t)], (counts, sums) => {
+      const images = readCounts(counts);
+      return {
+        inter: images.map((image) => image.intersection),
+        pred: images.map((image) => image.predicted),
+        true: images.map((image) => image.true),
+        union: images.map(union),
+        dice: images.map(dice),
+        iou: images.map(iou),
+        agreement: images.map(pixelAccuracy),
+        soft_dice_batch: [softDice(sums)],
+      };
+    });
+    return {};
+  },
   batch_norm2d: (c) => {
     const running = { mean: c.variable('running_mean', 'vector'), variance: c.variable('running_var', 'vector') };
     const { training, momentum, eps } = c.options;
     const y = batchNorm2d(c.input('x'), c.input('weight', 'vector'), c.input('bias', 'vector'), running, { training, momentum, eps });
     return { y, running_mean: running.mean, running_var: running.variance };
   },
+  concat: (c) => {
+    if (c.options.axis !== 1) throw new Error(`concat: axis ${c.options.axis} is not supported; only channels (axis 1) are`);
+    const inputs: Tensor[] = [];
+    for (let i = 0; c.has(`x${i}`); i++) inputs.push(c.input(`x${i}`));
+    return { y: concat(inputs) };
+  },
+  max_pool2d: (c) => {
+    const { kernel, stride, padding } = c.options;
+    return { y: maxPool2d(c.input('x'), { kernel, stride, padding }) };
+  },
+  upsample_bilinear: (c) => ({ y: resizeBilinear(c.input('x'), c.options.size, { alignCorners: c.options.align_corners }) }),
+  pad2d: (c) => ({ y: pad2d(c.input('x'), c.options.pad) }),
+  dropout2d: (c) => ({ y: dropout2d(c.input('x'), c.input('mask', 'image', [...c.shape('mask'), 1, 1]), c.options.p) }),
 };
+
+const labelShape = ([n, , h, w]: readonly number[]) => [n, 1, h, w];
+
+const diceOptions = ({ options }: OpCase) => ({ epsNum: options.eps_num, epsDen: options.eps_den, perImage: options.per_image });
 
 /**
  * Runs a case forward and, where it has gradients, backward, on recycled memory that holds NaN.
@@ -48,6 +119,7 @@ export async function runOpCase(device: Device, golden: GoldenTensors): Promise<
   const variables = new Variables(device);
   const inputs = new Map<string, Tensor>();
   const stored = (name: string) => golden.get(`in.${name}`);
+  const derivations: { tensors: readonly Tensor[]; make: (...values: Float32Array[]) => Record<string, ArrayLike<number>> }[] = [];
   const outputs = record({
     options: golden.golden.options,
     has: (name) => golden.has(`in.${name}`),
@@ -58,6 +130,7 @@ export async function runOpCase(device: Device, golden: GoldenTensors): Promise<
     },
     variable: (name, layout) => variables.declare(name, stored(name).shape, layout, false, () => stored(name).data),
     shape: (name) => stored(name).shape,
+    derive: (tensors, make) => derivations.push({ tensors, make }),
   });
 
   // Tensors can be read from the plan; variables from their arena after the step.
@@ -76,7 +149,8 @@ export async function runOpCase(device: Device, golden: GoldenTensors): Promise<
     made.forEach((gradient, i) => results.set(`grad.${targets[i][0]}`, gradient));
   }
 
-  const plan = await Plan.compile(device, graph, { outputs: [...results.values()], poison: true });
+  const read = [...results.values(), ...derivations.flatMap(({ tensors }) => tensors)];
+  const plan = await Plan.compile(device, graph, { outputs: read, poison: true });
   try {
     for (const [name, tensor] of inputs) plan.write(tensor, stored(name).data);
     for (const tensor of seeds.values()) plan.write(tensor, golden.get(tensor.name).data);
@@ -86,6 +160,10 @@ export async function runOpCase(device: Device, golden: GoldenTensors): Promise<
     const after = variables.list.length > 0 ? await variables.read('buffers') : new Map<string, Float32Array>();
     for (const [name, output] of Object.entries(outputs)) {
       if (!(output instanceof Tensor)) got.set(`out.${name}`, after.get(output.name)!);
+    }
+    for (const { tensors, make } of derivations) {
+      const made = make(...(await plan.read(...tensors)));
+      for (const [name, values] of Object.entries(made)) got.set(`out.${name}`, values);
     }
     return golden.names
       .filter((name) => /^(out|grad)\./.test(name))
