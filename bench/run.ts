@@ -33,13 +33,15 @@ await yargs(hideBin(process.argv))
         .option('net', { choices: Object.keys(networks) as (keyof typeof networks)[], default: 'unet' as const })
         .option('size', { type: 'number', default: 64 })
         .option('base-width', { type: 'number', default: 16 })
-        .option('batch-size', { alias: 'b', type: 'number', default: 4 }),
-    async ({ adapter, rounds, net, size, baseWidth, batchSize }) => {
+        .option('batch-size', { alias: 'b', type: 'number', default: 4 })
+        .option('memory', { type: 'boolean', default: false, describe: 'also print the memory of the training step by tensor' }),
+    async ({ adapter, rounds, net, size, baseWidth, batchSize, memory }) => {
       const device = await openDevice({ adapter });
-      await benchStep(device, { net, size, baseWidth, batch: batchSize }, rounds);
+      await benchStep(device, { net, size, baseWidth, batch: batchSize, memory }, rounds);
       device.close();
     },
   )
   .demandCommand(1)
   .strict()
+  .showHelpOnFail(false, 'npm run bench -- --help lists the flags')
   .parse();

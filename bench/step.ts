@@ -1,14 +1,24 @@
 import type { Device } from '../engine/device.js';
+import { describeMemory } from '../engine/memory.js';
 import { Random } from '../engine/random.js';
 import { Variables } from '../engine/variables.js';
 import type { NetworkName } from '../nets/networks.js';
 import { EvaluationStep, type TrainingSettings, TrainingStep } from '../nets/steps.js';
 import { race } from './timing.js';
 
+export interface StepWork {
+  net: NetworkName;
+  size: number;
+  baseWidth: number;
+  batch: number;
+  /** Print the memory of the training step by tensor. */
+  memory: boolean;
+}
+
 /** Prints images per second of a training and an evaluation step of a net with its loss and optimizer, on random photos. */
 export async function benchStep(
   device: Device,
-  { net, size, baseWidth, batch }: { net: NetworkName; size: number; baseWidth: number; batch: number },
+  { net, size, baseWidth, batch, memory }: StepWork,
   rounds: number,
 ): Promise<void> {
   const settings: TrainingSettings = {
@@ -25,6 +35,7 @@ export async function benchStep(
   const variables = new Variables(device);
   const training = await TrainingStep.compile(device, variables, settings);
   const evaluation = await EvaluationStep.compile(device, variables, settings);
+  if (memory) console.log(describeMemory(training.plan.memory));
   const random = new Random('bench');
   const pixels = Uint8Array.from({ length: batch * size * size * 4 }, () => random.integer(256));
   const identity = [1, 0, 0, 0, 1, 0, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0];

@@ -59,6 +59,12 @@ async function idle<T>(promise: Promise<T>): Promise<T> {
 const describe = (info: GPUAdapterInfo): string =>
   [info.vendor, info.architecture, info.device, info.description].filter((part) => part).join(' ');
 
+async function requestAdapter(flags: string[]): Promise<GPUAdapter | null> {
+  const gpu = create(flags);
+  (keep.trimapDawn ??= []).push(gpu);
+  return gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
+}
+
 /**
  * Opens a device with the adapter's own limits and the optional features that the engine can use.
  * @throws DeviceError when there is no adapter, or none of the given name
@@ -67,19 +73,13 @@ export async function openDevice({ adapter: wanted, kernels }: OpenOptions = {})
   for (const [name, value] of Object.entries(globals)) {
     if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
-  const gpu = create(wanted ? [`adapter=${wanted}`] : []);
-  (keep.trimapDawn ??= []).push(gpu);
-  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
-  if (!adapter) {
-    throw new DeviceError(
-      wanted
-        ? `no WebGPU adapter matches --adapter ${wanted}; \`trimap info\` without the flag shows the one in use`
-        : 'no WebGPU adapter found; `node cli/setup.mjs` installs a software one, or says how',
-    );
-  }
+  // Dawn compares with the driver's own name of each adapter; what `trimap info` shows is compared here.
+  const named = wanted ? await requestAdapter([`adapter=${wanted}`]) : null;
+  const adapter = named ?? (await requestAdapter([]));
+  if (!adapter) throw new DeviceError('no WebGPU adapter found; `node cli/setup.mjs` installs a software one, or says how');
   const found = describe(adapter.info);
-  if (wanted && !found.toLowerCase().includes(wanted.toLowerCase())) {
-    throw new DeviceError(`--adapter ${wanted} matches no adapter; the one found is "${found}"`);
+  if (wanted && !named && !found.toLowerCase().includes(wanted.toLowerCase())) {
+    throw new DeviceError(`no WebGPU adapter matches --adapter ${wanted}; without the flag "${found}" is used`);
   }
   return Device.open(adapter, { shaderText, idle, kernels, name: found });
 }

@@ -1,4 +1,4 @@
-import type { Storage } from './lowering.js';
+import { Scratch, type Storage } from './lowering.js';
 
 /** From the dispatch that first touches a storage to the last one, both included. */
 export interface Lifetime {
@@ -43,4 +43,54 @@ export function assignSlots(lifetimes: readonly Lifetime[]): { slots: number[]; 
     slotOf.set(lifetime, slot);
   }
   return { slots: slots.map(({ bytes }) => bytes), slotOf };
+}
+
+/** Where the bytes of a plan go; variables (parameters, gradients, moments) are not the plan's. */
+export interface MemoryReport {
+  /** Buffers for values within a step. */
+  readonly transient: number;
+  /** The most that is alive at one moment: what `transient` would be without any waste. */
+  readonly peak: number;
+  readonly inputs: number;
+  /** From the largest down; `from` and `to` count dispatches. */
+  readonly storages: readonly {
+    name: string;
+    shape: readonly number[];
+    bytes: number;
+    from: number;
+    to: number;
+    slot: number;
+  }[];
+}
+
+export function reportMemory(
+  lifetimes: readonly Lifetime[],
+  slots: readonly number[],
+  slotOf: ReadonlyMap<Lifetime, number>,
+  inputs: readonly number[],
+): MemoryReport {
+  const sum = (list: readonly number[]) => list.reduce((total, bytes) => total + bytes, 0);
+  const storages = lifetimes.map((lifetime) => ({
+    name: lifetime.storage.name,
+    shape: lifetime.storage instanceof Scratch ? [] : lifetime.storage.shape,
+    bytes: lifetime.bytes,
+    from: lifetime.from,
+    to: lifetime.to,
+    slot: slotOf.get(lifetime)!,
+  }));
+  storages.sort((a, b) => b.bytes - a.bytes || a.from - b.from);
+  return { transient: sum(slots), peak: peakBytes(lifetimes), inputs: sum(inputs), storages };
+}
+
+/** The report as a table, a line a storage. */
+export function describeMemory({ transient, peak, inputs, storages }: MemoryReport): string {
+  const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(2).padStart(9);
+  const rows = storages.map(
+    ({ name, shape, bytes, from, to, slot }) =>
+      `${mebibytes(bytes)} MiB  dispatches ${`${from}..${to}`.padEnd(11)} slot ${String(slot).padEnd(4)} ${name} [${shape.join(', ')}]`,
+  );
+  return [
+    ...rows,
+    `${mebibytes(transient)} MiB  in all slots; ${mebibytes(peak).trim()} MiB alive at most, ${mebibytes(inputs).trim()} MiB of inputs`,
+  ].join('\n');
 }

@@ -6,7 +6,7 @@ import type { Device } from './device.js';
 import type { Graph, Node, Tensor } from './graph.js';
 import { byteLength, pack, unpack } from './layout.js';
 import { type Binding, type Dispatch, Lowering, Scratch, type Storage, storageBytes } from './lowering.js';
-import { assignSlots, type Lifetime, peakBytes } from './memory.js';
+import { assignSlots, type Lifetime, type MemoryReport, reportMemory } from './memory.js';
 import type { Pipeline } from './pipelines.js';
 import type { Arena } from './variables.js';
 
@@ -15,16 +15,6 @@ export interface PlanOptions {
   outputs: readonly Tensor[];
   /** Fills every storage with NaN just before it is first written, so that a read of stale memory shows. For tests. */
   poison?: boolean;
-}
-
-/** Where the bytes of a plan go. */
-export interface MemoryReport {
-  /** Buffers for values within a step. */
-  transient: number;
-  /** The most that is alive at one moment: what `transient` would be without any waste. */
-  peak: number;
-  inputs: number;
-  storages: { name: string; shape: readonly number[]; bytes: number; from: number; to: number; slot: number }[];
 }
 
 interface Command {
@@ -84,19 +74,7 @@ export class Plan {
         const slot = slotOf.get(lifetime)!;
         places.set(lifetime.storage, { buffer: buffers[slot], offset: 0, bytes: lifetime.bytes });
       }
-      const memory: MemoryReport = {
-        transient: slots.reduce((sum, bytes) => sum + bytes, 0),
-        peak: peakBytes(lifetimes),
-        inputs: graph.inputs.reduce((sum, input) => sum + storageBytes(input), 0),
-        storages: lifetimes.map((l) => ({
-          name: l.storage.name,
-          shape: l.storage instanceof Scratch ? [] : l.storage.shape,
-          bytes: l.bytes,
-          from: l.from,
-          to: l.to,
-          slot: slotOf.get(l)!,
-        })),
-      };
+      const memory = reportMemory(lifetimes, slots, slotOf, graph.inputs.map(storageBytes));
       const uniforms = packUniforms(device, dispatches, own);
       const commands = dispatches.map((dispatch, i) => ({
         pipeline: pipelines[i].pipeline,

@@ -9,14 +9,15 @@ import {
   sampleAugmentation,
   type AugmentSettings,
 } from '../../data/augment.js';
-import { golden, somePixels } from './support.js';
+import { imageCase, somePixels } from '../helpers/data.js';
 
 const test = suite('data/augment');
 
 /** Records of the pixels and the mask. */
 function recordOf(pixels: ArrayLike<number>, mask: ArrayLike<number>): Uint8Array {
   const record = new Uint8Array(mask.length * 4);
-  for (let i = 0; i < mask.length; i++) record.set([pixels[i * 3], pixels[i * 3 + 1], pixels[i * 3 + 2], mask[i]], i * 4);
+  for (let i = 0; i < mask.length; i++)
+    record.set([pixels[i * 3], pixels[i * 3 + 1], pixels[i * 3 + 2], mask[i]], i * 4);
   return record;
 }
 
@@ -36,7 +37,8 @@ const sample = (settings: AugmentSettings, epoch = 0, index = 0, height = 6, wid
 const affineOf = (parameters: Float32Array) => [...parameters.subarray(at.affine, at.affine + 6)];
 const near = (got: ArrayLike<number>, want: ArrayLike<number>, tolerance: number) => {
   assert.is(got.length, want.length);
-  for (let i = 0; i < want.length; i++) assert.ok(Math.abs(got[i] - want[i]) <= tolerance, `${i}: ${got[i]} instead of ${want[i]}`);
+  for (let i = 0; i < want.length; i++)
+    assert.ok(Math.abs(got[i] - want[i]) <= tolerance, `${i}: ${got[i]} instead of ${want[i]}`);
 };
 
 test('identity leaves a sample as it is', () => {
@@ -62,9 +64,12 @@ test('draws lie in their ranges, probabilities hold, every colour order comes', 
     const flipOnly = sample({ ...none, horizontalFlip: { p: 0.5 } }, 0, i);
     if (flipOnly[0] === -1) flipped++;
     const jitter = sample({ ...none, colorJitter: { ...defaultAugmentation.colorJitter, p: 1 } }, 0, i);
-    for (const factor of [at.brightness, at.contrast, at.saturation]) assert.ok(jitter[factor] >= 0.8 && jitter[factor] <= 1.2);
+    for (const factor of [at.brightness, at.contrast, at.saturation])
+      assert.ok(jitter[factor] >= 0.8 && jitter[factor] <= 1.2);
     orders.add(jitter[at.order]);
-    const [a, b, , d, e] = affineOf(sample({ ...none, shiftScaleRotate: { ...defaultAugmentation.shiftScaleRotate, p: 1 } }, 0, i));
+    const [a, b, , d, e] = affineOf(
+      sample({ ...none, shiftScaleRotate: { ...defaultAugmentation.shiftScaleRotate, p: 1 } }, 0, i),
+    );
     const scale = 1 / Math.hypot(a, d);
     assert.ok(scale >= 0.8 - 1e-6 && scale <= 1.2 + 1e-6);
     assert.ok(Math.abs(Math.atan2(d, a)) <= (15 * Math.PI) / 180 + 1e-6);
@@ -75,13 +80,17 @@ test('draws lie in their ranges, probabilities hold, every colour order comes', 
 });
 
 test('one probability does not change what the others give', () => {
-  const moved = sample({ ...defaultAugmentation, horizontalFlip: { p: 0 }, colorJitter: { ...none.colorJitter, p: 1 } });
+  const moved = sample({
+    ...defaultAugmentation,
+    horizontalFlip: { p: 0 },
+    colorJitter: { ...none.colorJitter, p: 1 },
+  });
   const unmoved = sample({ ...none, colorJitter: { ...none.colorJitter, p: 1 } });
   assert.equal([...moved.subarray(6, 10)], [...unmoved.subarray(6, 10)]);
 });
 
 test('horizontal flip is the golden one', () => {
-  const { tensors, check } = golden('image-hflip');
+  const { tensors, check } = imageCase('image-hflip');
   const [height, width] = tensors.get('in.mask')!.shape;
   const flip = sampleAugmentation({ ...none, horizontalFlip: { p: 1 } }, 1, 0, 0, height, width);
   assert.equal(affineOf(flip), [-1, 0, width - 1, 0, 1, 0]);
@@ -93,7 +102,7 @@ test('horizontal flip is the golden one', () => {
 
 for (const border of ['constant', 'reflect101']) {
   test(`shift-scale-rotate, border ${border}: the golden warp`, () => {
-    const { tensors, options, check } = golden(`image-shift-scale-rotate-${border}`);
+    const { tensors, options, check } = imageCase(`image-shift-scale-rotate-${border}`);
     const [height, width] = tensors.get('in.mask')!.shape;
     // The golden matrix maps source to destination.
     const [[a, b, c], [d, e, f]] = options.matrix as number[][];
@@ -113,7 +122,8 @@ test('rotation is counter-clockwise about the centre, as in the golden matrix', 
   for (let i = 0; i < 20; i++) {
     const [a, b, c, d, e, f] = affineOf(sample(settings, 0, i, 7, 9));
     near([a * 4 + b * 3 + c, d * 4 + e * 3 + f], [4, 3], 1e-5);
-    // Row and column grow downwards and to the right, so cv2's matrix [cos sin; -sin cos] has the inverse [cos -sin; sin cos].
+    // Row and column grow downwards and to the right, so cv2's matrix [cos sin; -sin cos] has the inverse [cos -sin;
+    // sin cos].
     near([a, b], [Math.cos(Math.asin(d)), -d], 1e-5);
   }
 });
@@ -121,7 +131,11 @@ test('rotation is counter-clockwise about the centre, as in the golden matrix', 
 test('shift moves the picture by a share of its size', () => {
   const settings = { ...none, shiftScaleRotate: { ...none.shiftScaleRotate, p: 1, scale: 0, rotate: 0 } };
   const shifts = Array.from({ length: 200 }, (_, i) => affineOf(sample(settings, 0, i, 10, 100)));
-  assert.ok(shifts.every(([a, b, c, d, e, f]) => a === 1 && b === 0 && d === 0 && e === 1 && Math.abs(c) <= 20 && Math.abs(f) <= 2));
+  assert.ok(
+    shifts.every(
+      ([a, b, c, d, e, f]) => a === 1 && b === 0 && d === 0 && e === 1 && Math.abs(c) <= 20 && Math.abs(f) <= 2,
+    ),
+  );
   assert.ok(shifts.some(([, , c]) => c > 15) && shifts.some(([, , c]) => c < -15));
 });
 
@@ -130,10 +144,22 @@ test('outside is black background, or mirrored without repeating the edge', () =
   const parameters = identityAugmentation();
   parameters[at.affine + 2] = -2;
   const zero = applyAugmentation(record, 1, 3, parameters);
-  assert.equal([toBytes(zero.image).filter((_, i) => i % 3 === 0), [...zero.mask]], [[0, 0, 10], [0, 0, 1]]);
+  assert.equal(
+    [toBytes(zero.image).filter((_, i) => i % 3 === 0), [...zero.mask]],
+    [
+      [0, 0, 10],
+      [0, 0, 1],
+    ],
+  );
   parameters[at.border] = 1;
   const mirrored = applyAugmentation(record, 1, 3, parameters);
-  assert.equal([toBytes(mirrored.image).filter((_, i) => i % 3 === 0), [...mirrored.mask]], [[30, 20, 10], [1, 2, 1]]);
+  assert.equal(
+    [toBytes(mirrored.image).filter((_, i) => i % 3 === 0), [...mirrored.mask]],
+    [
+      [30, 20, 10],
+      [1, 2, 1],
+    ],
+  );
 });
 
 test('nearest takes no mean of pixels', () => {
@@ -148,7 +174,7 @@ test('nearest takes no mean of pixels', () => {
 
 for (const step of ['brightness', 'contrast', 'saturation'] as const) {
   test(`${step} is torchvision's`, () => {
-    const { tensors, options, check } = golden(`image-${step}-float`);
+    const { tensors, options, check } = imageCase(`image-${step}-float`);
     const [height, width] = tensors.get('in.image')!.shape;
     const parameters = identityAugmentation();
     parameters[at[step]] = options.factor as number;

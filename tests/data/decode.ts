@@ -3,12 +3,18 @@ import * as assert from 'uvu/assert';
 import { crc32, deflateSync } from 'node:zlib';
 import { decodeMask, decodePhoto, fileType } from '../../data/decode.js';
 import { drawOverlay, encodeMaskPng } from '../../data/png.js';
-import { dataError, gif, jpegPhoto, pngMask, pngPhoto, somePixels } from './support.js';
+import { dataError, gif, jpegPhoto, pngMask, pngPhoto, somePixels } from '../helpers/data.js';
 
 const test = suite('data/decode');
 
 /** A PNG of one row in any format that pngjs does not write; `chunks` come between IHDR and IDAT. */
-function rawPng(width: number, depth: number, colourType: number, row: number[], chunks: [string, number[]][] = []): Buffer {
+function rawPng(
+  width: number,
+  depth: number,
+  colourType: number,
+  row: number[],
+  chunks: [string, number[]][] = [],
+): Buffer {
   const chunk = (type: string, data: Uint8Array) => {
     const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
     const ends = Buffer.alloc(8);
@@ -50,7 +56,16 @@ test('a JPEG photo has its colour', () => {
 });
 
 test('palette, alpha and 16 bit photos become RGB', () => {
-  const palette = rawPng(2, 8, 3, [1, 0], [['PLTE', [1, 2, 3, 200, 100, 50]], ['tRNS', [0]]]);
+  const palette = rawPng(
+    2,
+    8,
+    3,
+    [1, 0],
+    [
+      ['PLTE', [1, 2, 3, 200, 100, 50]],
+      ['tRNS', [0]],
+    ],
+  );
   assert.equal([...decodePhoto(palette, 'p').pixels], [200, 100, 50, 1, 2, 3]);
   assert.equal([...decodePhoto(rawPng(1, 8, 6, [9, 8, 7, 0]), 'a').pixels], [9, 8, 7]);
   assert.equal([...decodePhoto(rawPng(1, 16, 0, [255, 255]), 'b').pixels], [255, 255, 255]);
@@ -89,7 +104,19 @@ test('a PNG with a wrong checksum or absurd size is refused', async () => {
 test('masks give what the file stores', () => {
   const grey = decodeMask(pngMask(1, 4, [0, 7, 9, 255]), 'm');
   assert.equal([grey.kind, [...grey.values]], ['grey', [0, 7, 9, 255]]);
-  const palette = decodeMask(rawPng(3, 8, 3, [1, 0, 1], [['PLTE', [9, 9, 9, 9, 9, 9]], ['tRNS', [0]]]), 'm');
+  const palette = decodeMask(
+    rawPng(
+      3,
+      8,
+      3,
+      [1, 0, 1],
+      [
+        ['PLTE', [9, 9, 9, 9, 9, 9]],
+        ['tRNS', [0]],
+      ],
+    ),
+    'm',
+  );
   assert.equal([palette.kind, [...palette.values]], ['palette', [1, 0, 1]]);
   const packed = decodeMask(rawPng(4, 2, 3, [0b00011000], [['PLTE', [0, 0, 0, 1, 1, 1, 2, 2, 2]]]), 'm');
   assert.equal([packed.kind, [...packed.values]], ['palette', [0, 1, 2, 0]]);

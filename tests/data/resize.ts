@@ -1,13 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { resizeMask, resizePhoto } from '../../data/resize.js';
-import { golden, somePixels } from './support.js';
+import { imageCase, somePixels } from '../helpers/data.js';
 
 const test = suite('data/resize');
 
 for (const name of ['image-resize-pil-20x90', 'image-resize-pil-32x32', 'image-resize-pil-80x96']) {
   test(`${name}: equal to Pillow's, every byte`, () => {
-    const { tensors, options, check } = golden(name);
+    const { tensors, options, check } = imageCase(name);
     const [height, width] = options.size as [number, number];
     const image = tensors.get('in.image')!;
     const [inHeight, inWidth] = image.shape;

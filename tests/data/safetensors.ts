@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readSafetensors, writeSafetensors, type StoredTensor } from '../../data/safetensors.js';
-import { dataError, inDirectory } from './support.js';
+import { dataError, inDirectory } from '../helpers/data.js';
 
 const test = suite('data/safetensors');
 
@@ -21,7 +21,11 @@ function fileOf(header: string, dataBytes: number, headerLength = header.length)
   return Buffer.concat([length, Buffer.from(header), Buffer.alloc(dataBytes, 1)]);
 }
 
-const entry = (dtype: string, shape: number[], from: number, to: number) => ({ dtype, shape, data_offsets: [from, to] });
+const entry = (dtype: string, shape: number[], from: number, to: number) => ({
+  dtype,
+  shape,
+  data_offsets: [from, to],
+});
 
 test('what is written is read, bit for bit', () =>
   inDirectory((directory) => {
@@ -33,7 +37,9 @@ test('what is written is read, bit for bit', () =>
     for (const [name, { dtype, shape, data }] of tensors) {
       const got = read.tensors.get(name)!;
       assert.equal([got.dtype, got.shape, got.data.constructor], [dtype, shape, data.constructor]);
-      const bytes = (array: StoredTensor['data']) => [...new Uint8Array(array.buffer, array.byteOffset, array.byteLength)];
+      const bytes = (array: StoredTensor['data']) => [
+        ...new Uint8Array(array.buffer, array.byteOffset, array.byteLength),
+      ];
       assert.equal(bytes(got.data), bytes(data));
     }
     assert.equal(readdirSync(join(directory, 'new')), ['a.safetensors']);
@@ -62,7 +68,10 @@ test('a failed write leaves the old file and nothing else', () =>
     const path = join(directory, 'a');
     writeSafetensors(path, tensors);
     const wrong = new Map([['w', { dtype: 'F32', shape: [3], data: new Float32Array(2) } as StoredTensor]]);
-    assert.match(await dataError(() => writeSafetensors(path, wrong)), /tensor w is F32 of shape \[3\] but its data is Float32Array of 2/);
+    assert.match(
+      await dataError(() => writeSafetensors(path, wrong)),
+      /tensor w is F32 of shape \[3\] but its data is Float32Array of 2/,
+    );
     assert.is(readSafetensors(path).tensors.size, 4);
     assert.equal(readdirSync(directory), ['a']);
   }));
@@ -77,12 +86,20 @@ const malformed: [what: string, file: Buffer, message: RegExp][] = [
   ['no dtype', fileOf('{"a":{"shape":[1],"data_offsets":[0,4]}}', 4), /tensor a has no dtype/],
   ['a null', fileOf('{"a":null}', 4), /tensor a has no dtype/],
   ['another dtype', fileOf(JSON.stringify({ a: entry('BF16', [2], 0, 4) }), 4), /tensor a has dtype BF16/],
-  ['a dtype that every object has', fileOf(JSON.stringify({ a: entry('toString', [2], 0, 4) }), 4), /has dtype toString/],
+  [
+    'a dtype that every object has',
+    fileOf(JSON.stringify({ a: entry('toString', [2], 0, 4) }), 4),
+    /has dtype toString/,
+  ],
   ['a negative size', fileOf(JSON.stringify({ a: entry('F32', [-1], 0, 4) }), 4), /no valid shape/],
   ['offsets the wrong way', fileOf(JSON.stringify({ a: entry('F32', [1], 4, 0) }), 4), /data_offsets/],
   ['too few bytes for the shape', fileOf(JSON.stringify({ a: entry('F32', [2], 0, 4) }), 8), /needs 8 bytes but has 4/],
   ['data that are cut off', fileOf(JSON.stringify({ a: entry('F32', [2], 0, 8) }), 7), /cut off/],
-  ['overlap', fileOf(JSON.stringify({ b: entry('F32', [2], 4, 12), a: entry('F32', [2], 0, 8) }), 12), /a and b overlap/],
+  [
+    'overlap',
+    fileOf(JSON.stringify({ b: entry('F32', [2], 4, 12), a: entry('F32', [2], 0, 8) }), 12),
+    /a and b overlap/,
+  ],
 ];
 for (const [what, file, message] of malformed) {
   test(`malformed: ${what}`, () =>

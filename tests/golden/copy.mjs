@@ -1,5 +1,6 @@
 // Copies from a whole golden directory what the tests use: node tests/golden/copy.mjs DIRECTORY
-// Every op and optimizer case but the largest, the two default networks, the full-width ResNet34-UNet, PIL's resize.
+// Every op and optimizer case but the largest, the two default networks, the full-width ResNet34-UNet, and the image cases
+// of the resizing and the augmentations that exist.
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 
 const [source] = process.argv.slice(2);
@@ -9,7 +10,7 @@ const index = JSON.parse(readFileSync(`${source}/index.json`, 'utf8'));
 const wanted = ({ kind, name, bytes }) =>
   ((kind === 'op' || kind === 'optimizer') && bytes < 200_000) ||
   ['net-unet-skipfirst-bce-dice', 'net-resunet-wide-bce-dice', 'full-resunet-wide-bce-dice'].includes(name) ||
-  name.startsWith('image-resize-pil');
+  /^image-(resize-pil|shift-scale-rotate|hflip|(brightness|contrast|saturation)-float)/.test(name);
 const cases = index.cases.filter(wanted);
 for (const { file } of cases) copyFileSync(`${source}/${file}`, new URL(file, here));
 writeFileSync(new URL('index.json', here), `${JSON.stringify({ rules: index.rules, cases })}\n`);

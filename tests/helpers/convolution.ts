@@ -1,11 +1,12 @@
 /** Convolutions and their gradients as plain sums in float64, and the comparison of our kernels with them. */
 import * as assert from 'uvu/assert';
 import { gradients } from '../../engine/autograd.js';
-import type { Device } from '../../engine/device.js';
+import { type Device, DeviceError } from '../../engine/device.js';
 import type { Tensor } from '../../engine/graph.js';
 import { elementCount, type Layout, type Shape } from '../../engine/layout.js';
 import { conv2d } from '../../engine/ops/conv2d.js';
 import { convTranspose2d } from '../../engine/ops/convTranspose2d.js';
+import { testDevice } from './device.js';
 import { evaluate, type Given, normal } from './run.js';
 
 export interface ConvolutionCase {
@@ -121,4 +122,25 @@ export async function checkConvolution(device: Device, c: ConvolutionCase): Prom
     const error = relativeError(got[pass], want[pass]);
     assert.ok(error <= 1e-5, `${pass} of ${JSON.stringify(c)} with ${device.traits.kernels} kernels is off by ${error}`);
   }
+}
+
+/** A device for each family of kernels that the adapter can run; the default device stands for its own. */
+export async function convolutionDevices(): Promise<Device[]> {
+  const first = await testDevice();
+  const devices = [first];
+  for (const kernels of ['plain', 'tiled', 'subgroup'] as const) {
+    if (kernels === first.traits.kernels) continue;
+    try {
+      devices.push(await testDevice(kernels));
+    } catch (error) {
+      if (!(error instanceof DeviceError)) throw error;
+      console.log(`${kernels} kernels are not tested: ${error.message}`);
+    }
+  }
+  return devices;
+}
+
+/** The same adapter with a smaller storage binding, so that batches are split. */
+export function withBindingLimit(device: Device, maxBindingBytes: number): Device {
+  return Object.assign(Object.create(device) as Device, { traits: { ...device.traits, maxBindingBytes } });
 }

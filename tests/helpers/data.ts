@@ -4,11 +4,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import jpeg from 'jpeg-js';
+import type { Rule } from '../../cli/verify/golden.js';
+import { judge } from '../../cli/verify/judge.js';
 import { DataError } from '../../data/errors.js';
 import { encodeGreyPng, encodeRgbPng } from '../../data/png.js';
 import { readSafetensors, type SafetensorsFile } from '../../data/safetensors.js';
 
-/** The repository's root: compiled tests run from dist/tests/data. */
+/** The repository's root: this file runs as dist/tests/helpers/data.js. */
 export const root = fileURLToPath(new URL('../../../', import.meta.url));
 
 /** Runs `body` with a new directory that is removed afterwards. */
@@ -47,7 +49,11 @@ export function jpegPhoto(height: number, width: number, [red, green, blue] = [1
 
 /** A grey PNG whose pixels go through `values` in turn. */
 export function pngMask(height: number, width: number, values: readonly number[]): Uint8Array {
-  return encodeGreyPng(Uint8Array.from({ length: height * width }, (_, i) => values[i % values.length]), height, width);
+  return encodeGreyPng(
+    Uint8Array.from({ length: height * width }, (_, i) => values[i % values.length]),
+    height,
+    width,
+  );
 }
 
 /** The smallest GIF: one pixel. */
@@ -64,40 +70,20 @@ export async function dataError(body: () => unknown): Promise<string> {
   throw new Error('expected a DataError');
 }
 
-export interface GoldenCase extends SafetensorsFile {
+export interface ImageCase extends SafetensorsFile {
   options: Record<string, unknown>;
-  /** Passes or throws by the case's own tolerance; a value that is not a number fails. */
+  /** Throws when a result is not within the tolerance that the case gives. */
   check: (tensor: string, got: ArrayLike<number>) => void;
 }
 
-interface Tolerance {
-  rule: 'exact' | 'image' | 'max';
-  rtol: number;
-  atol: number;
-  max_abs: number;
-  mean_abs: number;
-  frac: number;
-}
-
-export function golden(name: string): GoldenCase {
+/** A case of tests/golden with its own tolerance, judged as `trimap verify` does. */
+export function imageCase(name: string): ImageCase {
   const file = readSafetensors(join(root, 'tests', 'golden', `${name}.safetensors`));
-  const tolerance = JSON.parse(file.metadata.tolerance) as { default: Tolerance; tensors?: Record<string, Tolerance> };
+  const tolerance = JSON.parse(file.metadata.tolerance) as { default: Rule; tensors?: Record<string, Rule> };
   const check = (tensor: string, got: ArrayLike<number>) => {
-    const { data } = file.tensors.get(tensor)!;
     const rule = tolerance.tensors?.[tensor] ?? tolerance.default;
-    const errors = Array.from(data, (value, i) => Math.abs(got[i] - value));
-    const worst = errors.reduce((a, b) => (b <= a ? a : b), 0);
-    const mean = errors.reduce((a, b) => a + b, 0) / errors.length;
-    const beyond = errors.filter((error) => !(error <= rule.max_abs)).length / errors.length;
-    const largest = data.reduce((a: number, b: number) => Math.max(a, Math.abs(b)), 0);
-    const pass = {
-      exact: worst === 0,
-      max: worst <= rule.atol + rule.rtol * largest,
-      image: mean <= rule.mean_abs && beyond <= rule.frac,
-    }[rule.rule];
-    if (!pass || got.length !== data.length) {
-      throw new Error(`${name} ${tensor}: worst ${worst}, mean ${mean}, share beyond ${beyond}, ${got.length} of ${data.length} values`);
-    }
+    const { ratio, where } = judge(tensor, got, file.tensors.get(tensor)!.data, rule);
+    if (!(ratio <= 1)) throw new Error(`${name} ${tensor}: ${ratio} times the tolerance, ${where}`);
   };
   return { ...file, options: JSON.parse(file.metadata.options) as Record<string, unknown>, check };
 }

@@ -1,0 +1,96 @@
+/**
+ * Files on disk: writing so that a file is either complete or not there (temporary name, flush, rename), and which
+ * names count.
+ */
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+
+const abandonedAfterMs = 3600e3;
+
+/**
+ * True for names that begin with a dot, such as the `._*.png` that macOS archives leave; no data layout counts them.
+ */
+export function isHidden(name: string): boolean {
+  return name.startsWith('.');
+}
+
+/** A name next to `path` that no other process uses; `removeAbandoned` finds it should the writer be killed. */
+export function temporaryName(path: string): string {
+  return `${path}.${process.pid}-${randomBytes(4).toString('hex')}@${hostname()}.partial`;
+}
+
+/**
+ * Removes temporary files (or folders) of `path` that killed writers left behind: those whose process on this machine
+ * has ended, and those that nobody wrote to for an hour, in case the folder is shared with another machine.
+ */
+export function removeAbandoned(path: string): void {
+  const folder = dirname(path);
+  for (const name of readdirSync(folder)) {
+    if (!name.startsWith(`${basename(path)}.`)) continue;
+    const writer = /^(\d+)-[0-9a-f]{8}@(.*)\.partial$/.exec(name.slice(basename(path).length + 1));
+    if (!writer) continue;
+    const file = join(folder, name);
+    const age = Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+    const ended = writer[2] === hostname() && !isRunning(Number(writer[1]));
+    if (ended || age > abandonedAfterMs) rmSync(file, { force: true, recursive: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/**
+ * Puts a finished temporary file in its place, whatever stood there, so that a power cut leaves the old or the new one.
+ */
+export function commitFile(temporary: string, path: string): void {
+  renameSync(temporary, path);
+  // The rename itself lives in the directory. Windows cannot open directories, and needs no flush for this.
+  if (process.platform === 'win32') return;
+  const folder = openSync(dirname(path), 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+/**
+ * Writes all chunks one after another as the file `path`, whose folder is made; a reader sees the old file or the whole
+ * new one.
+ */
+export function writeFileAtomic(path: string, ...chunks: (Uint8Array | string)[]): void {
+  mkdirSync(dirname(path), { recursive: true });
+  removeAbandoned(path);
+  const temporary = temporaryName(path);
+  const file = openSync(temporary, 'wx');
+  try {
+    for (const chunk of chunks) {
+      const bytes = typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk;
+      for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done);
+    }
+    fsyncSync(file);
+    closeSync(file);
+    commitFile(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}

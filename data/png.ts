@@ -1,0 +1,48 @@
+/** PNG files from arrays: masks, photos, and photos with their mask drawn over them. */
+import { PNG } from 'pngjs';
+import type { Photo } from './decode.js';
+
+/** An 8-bit grey PNG of height x width values. */
+export function encodeGreyPng(values: Uint8Array, height: number, width: number): Buffer {
+  const png = new PNG({ width, height });
+  png.data = Buffer.from(values.buffer, values.byteOffset, values.length);
+  return PNG.sync.write(png, { colorType: 0, inputColorType: 0, inputHasAlpha: false });
+}
+
+/** An 8-bit RGB PNG. */
+export function encodeRgbPng({ height, width, pixels }: Photo): Buffer {
+  const png = new PNG({ width, height });
+  png.data = Buffer.from(pixels.buffer, pixels.byteOffset, pixels.length);
+  return PNG.sync.write(png, { colorType: 2, inputColorType: 2, inputHasAlpha: false });
+}
+
+/** The mask as a PNG of 0 (background) and 255 (foreground: any value but 0). */
+export function encodeMaskPng(mask: Uint8Array, height: number, width: number): Buffer {
+  return encodeGreyPng(
+    mask.map((value) => (value === 0 ? 0 : 255)),
+    height,
+    width,
+  );
+}
+
+const overlayColour = [255, 64, 32];
+const overlayOpacity = 0.4;
+
+/**
+ * The photo with the foreground of the mask (height x width, any value but 0) tinted and its inner contour drawn in
+ * full colour.
+ */
+export function drawOverlay(photo: Photo, mask: Uint8Array): Photo {
+  const { height, width } = photo;
+  const pixels = photo.pixels.slice();
+  const inside = (x: number, y: number) => x < 0 || y < 0 || x >= width || y >= height || mask[y * width + x] !== 0;
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, i++) {
+      if (mask[i] === 0) continue;
+      const interior = inside(x - 1, y) && inside(x + 1, y) && inside(x, y - 1) && inside(x, y + 1);
+      const opacity = interior ? overlayOpacity : 1;
+      for (let c = 0; c < 3; c++) pixels[i * 3 + c] += Math.round(opacity * (overlayColour[c] - pixels[i * 3 + c]));
+    }
+  }
+  return { height, width, pixels };
+}

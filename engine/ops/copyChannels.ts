@@ -1,0 +1,36 @@
+import type { Tensor } from '../graph.js';
+import { vec4s } from '../layout.js';
+import type { ImageRange, Lowering } from '../lowering.js';
+import { rowGroups } from './rows.js';
+
+/**
+ * Writes the channels of x into y so that channel 0 of x becomes channel `offset` of y. Channels of x that fall
+ * outside y are left out.
+ * @param keep with it only the quads that x reaches are written, and channels of y before `offset` stay as they are; without it
+ * every channel of y that x does not reach becomes zero
+ */
+export function copyChannels(to: Lowering, x: Tensor, y: Tensor, range: ImageRange, offset: number, keep: boolean): void {
+  const [, inputs, height, width] = x.shape;
+  const outputs = y.shape[1];
+  const first = Math.max(offset, 0);
+  const end = Math.min(offset + inputs, outputs);
+  const firstQuad = keep ? Math.floor(first / 4) : 0;
+  const quads = (keep ? vec4s(end) : vec4s(outputs)) - firstQuad;
+  to.dispatch({
+    shader: 'copyChannels',
+    params: {
+      height,
+      width,
+      inputQuads: vec4s(inputs),
+      outputQuads: vec4s(outputs),
+      firstQuad,
+      quads,
+      offset,
+      first,
+      end,
+      keep: Number(keep),
+    },
+    bindings: { x: to.images(x, range), y: to.images(y, range) },
+    workgroups: rowGroups(to, y, range, quads),
+  });
+}

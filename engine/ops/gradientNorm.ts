@@ -1,0 +1,52 @@
+import type { Node, Op, Tensor } from '../graph.js';
+import type { Lowering } from '../lowering.js';
+import type { Variables } from '../variables.js';
+import { sumRows } from './sumRows.js';
+
+interface Attributes {
+  variables: Variables;
+}
+
+/** vec4f that one invocation squares and adds. */
+const RUN = 32;
+
+export const gradientNormOp: Op<Attributes> = {
+  name: 'gradientNorm',
+  lower(node: Node<Attributes>, to: Lowering) {
+    const arena = node.attributes.variables.arena('gradient');
+    const lengths = arena.chunks.map((chunk) => chunk.size / 16);
+    const parts = lengths.map((length) => Math.ceil(length / RUN));
+    const all = parts.reduce((sum, count) => sum + count, 0);
+    const sums = to.scratch('terms', [all * 4], 'vector');
+    let first = 0;
+    lengths.forEach((length, chunk) => {
+      to.dispatch({
+        shader: 'gradientNorm',
+        entry: 'terms',
+        params: { length, parts: parts[chunk], first },
+        bindings: { gradient: { arena, chunk }, sums },
+        workgroups: to.flat(parts[chunk]),
+      });
+      first += parts[chunk];
+    });
+    const squared = to.scratch('squared', [1], 'vector');
+    sumRows(to, { sources: [{ binding: sums, rows: 1 }], length: all }, squared, { across: true });
+    to.dispatch({
+      shader: 'gradientNorm',
+      entry: 'root',
+      params: { length: 0, parts: 0, first: 0 },
+      bindings: { squared, norm: node.outputs[0] },
+      workgroups: [1, 1, 1],
+    });
+  },
+};
+
+/**
+ * The L2 norm over the arena of gradients, all parameters together, a vector [1]. Its place among the nodes decides what it sees: after the
+ * gradients were made, before an update that clips them.
+ * @param gradients all gradients that lie in the arena; they have to be made first
+ */
+export function gradientNorm(variables: Variables, gradients: readonly Tensor[]): Tensor {
+  const [norm] = gradients[0].graph.record(gradientNormOp, gradients, [{ shape: [1], layout: 'vector' }], { variables });
+  return norm;
+}

@@ -1,0 +1,86 @@
+import { type Op, recordOne, type Tensor } from '../graph.js';
+import { vec4s } from '../layout.js';
+import { rowGroups } from './rows.js';
+
+export interface MaxPool2dOptions {
+  /** Height and width of a window. */
+  kernel: number;
+  stride: number;
+  /** Pixels of minus infinity around x. */
+  padding: number;
+}
+
+/** Taps are kept in 8 bits. */
+const MOST_TAPS = 256;
+
+function params(x: Tensor, y: Tensor, options: MaxPool2dOptions) {
+  return {
+    quads: vec4s(x.shape[1]),
+    inputHeight: x.shape[2],
+    inputWidth: x.shape[3],
+    outputHeight: y.shape[2],
+    outputWidth: y.shape[3],
+    ...options,
+  };
+}
+
+/** [x] to [y, taps]. */
+export const maxPool2dOp: Op<MaxPool2dOptions> = {
+  name: 'maxPool2d',
+  lower({ inputs: [x], outputs: [y, taps], attributes }, to) {
+    for (const range of to.batches(x, y, taps)) {
+      to.dispatch({
+        shader: 'maxPool2d',
+        entry: 'forward',
+        params: params(x, y, attributes),
+        bindings: { x: to.images(x, range), y: to.images(y, range), taps: to.images(taps, range) },
+        workgroups: rowGroups(to, y, range),
+      });
+    }
+  },
+  // dx = sum of dy over the windows that x is the first maximum of
+  gradient: ({ inputs: [x], outputs: [, taps], attributes }, [dy]) => [
+    recordOne(maxPool2dGradientOp, [taps, dy!], { shape: x.shape }, attributes),
+  ],
+};
+
+/** [taps, dy] to [dx]. */
+export const maxPool2dGradientOp: Op<MaxPool2dOptions> = {
+  name: 'maxPool2dGradient',
+  lower({ inputs: [taps, dy], outputs: [dx], attributes }, to) {
+    for (const range of to.batches(dx, dy, taps)) {
+      to.dispatch({
+        shader: 'maxPool2d',
+        entry: 'gradient',
+        params: params(dx, dy, attributes),
+        bindings: { taps_saved: to.images(taps, range), dy: to.images(dy, range), dx: to.images(dx, range) },
+        workgroups: rowGroups(to, dx, range),
+      });
+    }
+  },
+};
+
+/**
+ * The largest value of each window of x [N, C, H, W], to [N, C, floor((H + 2 padding - kernel) / stride) + 1, ...]. Of equal
+ * values the first in row-major order takes the gradient.
+ * @throws Error when an option is out of range or the window does not fit
+ */
+export function maxPool2d(x: Tensor, { kernel, stride, padding }: MaxPool2dOptions): Tensor {
+  if (x.layout !== 'image') throw new Error(`maxPool2d: ${x} has layout ${x.layout}; it takes an image`);
+  const whole = [kernel, stride, padding].every(Number.isInteger);
+  if (!whole || kernel < 1 || stride < 1 || padding < 0) {
+    throw new Error(`maxPool2d: kernel ${kernel}, stride ${stride}, padding ${padding}; they are whole, kernel and stride 1 or more`);
+  }
+  if (kernel * kernel > MOST_TAPS) throw new Error(`maxPool2d: kernel ${kernel} is larger than ${Math.sqrt(MOST_TAPS)}`);
+  if (padding > kernel / 2) throw new Error(`maxPool2d: padding ${padding} is more than half of kernel ${kernel}`);
+  const [n, c, h, w] = x.shape;
+  const [height, width] = [h, w].map((size) => Math.floor((size + 2 * padding - kernel) / stride) + 1);
+  if (height < 1 || width < 1) throw new Error(`maxPool2d: kernel ${kernel} with padding ${padding} does not fit ${x}`);
+  const [y] = x.graph.record(
+    maxPool2dOp,
+    [x],
+    [{ shape: [n, c, height, width] }, { shape: [n, height, width, vec4s(c)], layout: 'words', name: 'maxPool2d.taps' }],
+    { kernel, stride, padding },
+  );
+  return y;
+}

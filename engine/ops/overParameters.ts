@@ -1,0 +1,46 @@
+import type { Tensor } from '../graph.js';
+import type { Lowering } from '../lowering.js';
+import type { Variables } from '../variables.js';
+import type { Constants } from '../wgsl.js';
+
+/** Gradients are multiplied by min(1, maximum / (norm + 1e-6)) first, as torch.nn.utils.clip_grad_norm_ does. */
+export interface Clip {
+  norm: Tensor;
+  maximum: number;
+}
+
+interface Update {
+  constants: Constants;
+  params: Record<string, number>;
+  /** Arenas of the optimizer's state by the shader's variable names. */
+  state: Record<string, string>;
+  /** What changes from step to step. */
+  hyper: Tensor;
+  clip?: Clip;
+}
+
+/**
+ * Dispatches an optimizer's kernel over all parameters at once: over the chunks of the arenas, one invocation a vec4f. The shader
+ * gets `count` and `clipNorm`, the constant CLIP, and binds `parameter`, `gradient`, `hyper`, its state and, under CLIP, `norm`.
+ */
+export function overParameters(to: Lowering, shader: string, variables: Variables, update: Update): void {
+  const { constants, params, state, hyper, clip } = update;
+  const parameters = variables.arena('parameters');
+  const gradients = variables.arena('gradient');
+  parameters.chunks.forEach(({ size }, chunk) => {
+    const arenas = Object.entries(state).map(([name, arena]) => [name, { arena: variables.arena(arena), chunk }] as const);
+    to.dispatch({
+      shader,
+      constants: { ...constants, CLIP: clip !== undefined },
+      params: { count: size / 16, clipNorm: clip?.maximum ?? 0, ...params },
+      bindings: {
+        parameter: { arena: parameters, chunk },
+        gradient: { arena: gradients, chunk },
+        hyper,
+        ...Object.fromEntries(arenas),
+        ...(clip ? { norm: clip.norm } : {}),
+      },
+      workgroups: to.flat(size / 16),
+    });
+  });
+}

@@ -1,0 +1,86 @@
+import { type Op, recordOne, type Tensor } from '../graph.js';
+import { vec4s } from '../layout.js';
+import { rowGroups } from './rows.js';
+
+interface Attributes {
+  alignCorners: boolean;
+}
+
+/** Output o lies at max(o * step + shift, 0) / unit in the input, for both conventions. */
+function axis(input: number, output: number, alignCorners: boolean): { step: number; shift: number; unit: number } {
+  // o * (input - 1) / (output - 1): the corner pixels' centres stay where they are. One output pixel lies on the first.
+  if (alignCorners) return output === 1 ? { step: 0, shift: 0, unit: 1 } : { step: input - 1, shift: 0, unit: output - 1 };
+  // (o + 1/2) * input / output - 1/2: the corners of the corner pixels stay where they are.
+  return { step: 2 * input, shift: input - output, unit: 2 * output };
+}
+
+function params(x: Tensor, y: Tensor, { alignCorners }: Attributes) {
+  const [, channels, inputHeight, inputWidth] = x.shape;
+  const [, , outputHeight, outputWidth] = y.shape;
+  const rows = axis(inputHeight, outputHeight, alignCorners);
+  const columns = axis(inputWidth, outputWidth, alignCorners);
+  return {
+    quads: vec4s(channels),
+    inputHeight,
+    inputWidth,
+    outputHeight,
+    outputWidth,
+    stepY: rows.step,
+    shiftY: rows.shift,
+    unitY: rows.unit,
+    stepX: columns.step,
+    shiftX: columns.shift,
+    unitX: columns.unit,
+  };
+}
+
+export const resizeBilinearOp: Op<Attributes> = {
+  name: 'resizeBilinear',
+  lower({ inputs: [x], outputs: [y], attributes }, to) {
+    for (const range of to.batches(x, y)) {
+      to.dispatch({
+        shader: 'resizeBilinear',
+        entry: 'forward',
+        params: params(x, y, attributes),
+        bindings: { x: to.images(x, range), y: to.images(y, range) },
+        workgroups: rowGroups(to, y, range),
+      });
+    }
+  },
+  // y is linear in x: dx sums dy with the weights with which y read x
+  gradient: ({ inputs: [x], attributes }, [dy]) => [recordOne(resizeBilinearGradientOp, [dy!], { shape: x.shape }, attributes)],
+};
+
+/** [dy] to [dx]. */
+export const resizeBilinearGradientOp: Op<Attributes> = {
+  name: 'resizeBilinearGradient',
+  lower({ inputs: [dy], outputs: [dx], attributes }, to) {
+    for (const range of to.batches(dx, dy)) {
+      to.dispatch({
+        shader: 'resizeBilinear',
+        entry: 'gradient',
+        params: params(dx, dy, attributes),
+        bindings: { dy: to.images(dy, range), dx: to.images(dx, range) },
+        workgroups: rowGroups(to, dx, range),
+      });
+    }
+  },
+};
+
+/**
+ * x [N, C, H, W] scaled to [N, C, height, width] by bilinear interpolation, without antialiasing when it shrinks.
+ * @param alignCorners true: the centres of the corner pixels stay; false: the outer edges stay, and the border is continued
+ * @throws Error when a size is not a positive whole number, or input times output is past the reach of 32 bits
+ */
+export function resizeBilinear(x: Tensor, size: readonly [number, number], { alignCorners }: { alignCorners: boolean }): Tensor {
+  if (x.layout !== 'image') throw new Error(`resizeBilinear: ${x} has layout ${x.layout}; it takes an image`);
+  if (size.length !== 2 || !size.every((side) => Number.isInteger(side) && side > 0)) {
+    throw new Error(`resizeBilinear: size [${size.join(', ')}] has to be two positive whole numbers: height, width`);
+  }
+  const [n, c, h, w] = x.shape;
+  [h, w].forEach((side, i) => {
+    // The largest product of the kernels is (input + 1) * 2 * output.
+    if ((side + 1) * 2 * size[i] >= 2 ** 31) throw new Error(`resizeBilinear: ${x} to [${size.join(', ')}] is too large`);
+  });
+  return recordOne(resizeBilinearOp, [x], { shape: [n, c, ...size] }, { alignCorners });
+}

@@ -1,0 +1,50 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { openDevice } from '../../engine/dawn.js';
+import { Graph } from '../../engine/graph.js';
+import { relu } from '../../engine/ops/relu.js';
+import { Plan } from '../../engine/plan.js';
+import { testDevice } from '../helpers/device.js';
+
+const device = await testDevice();
+const test = suite('device');
+
+async function messageOf(work: () => Promise<unknown>): Promise<string> {
+  try {
+    await work();
+  } catch (error) {
+    return `${(error as Error).name}: ${(error as Error).message}`;
+  }
+  return 'no error';
+}
+
+test('it names its adapter and has the adapter’s own limits', () => {
+  assert.ok(device.description.length > 10);
+  assert.is(device.gpu.limits.maxBufferSize, device.adapter.limits.maxBufferSize);
+  assert.is(device.traits.maxBindingBytes, device.adapter.limits.maxStorageBufferBindingSize);
+});
+
+test('an adapter is picked by a part of its name, and an unknown name is an error', async () => {
+  const name = device.adapter.info.device || device.adapter.info.description;
+  const same = await openDevice({ adapter: name.split(' ')[0] });
+  assert.is(same.platform.name, device.platform.name);
+  same.close();
+  assert.match(await messageOf(() => openDevice({ adapter: 'no such card' })), /^DeviceError: .*no such card/);
+});
+
+test('a lost device ends the work with its reason', async () => {
+  const lost = await openDevice();
+  const graph = new Graph();
+  const y = relu(graph.input('x', [1, 1, 2, 2]));
+  const plan = await Plan.compile(lost, graph, { outputs: [y] });
+  lost.gpu.destroy();
+  await lost.gpu.lost;
+  assert.match(await messageOf(async () => plan.run()), /^DeviceError: the device was lost \(destroyed\).*--resume/);
+  assert.match(await messageOf(() => plan.read(y)), /^DeviceError: the device was lost/);
+});
+
+test('a buffer beyond the limit is refused with its name', () => {
+  assert.throws(() => device.createBuffer('too much', device.gpu.limits.maxBufferSize + 16, 128), /too much needs \d+ bytes; a buffer of this adapter holds/);
+});
+
+test.run();
