@@ -1,9 +1,9 @@
-// conv2dPlain: convolution and transposed convolution, one quad of output channels per thread. The obvious form: the one
-// that the fast forms are tested against, and that runs on any adapter.
+// conv2dPlain: convolution and transposed convolution, one quad of output channels per thread. The obvious form: the
+// one that the fast forms are tested against, and that runs on any adapter.
 //
 //   y[n,oy,ox,o] = bias[o] + sum over ky,kx,r of x[n,iy,ix,r] * w[r,ky,kx,o]
-//     transposed = 0:  iy = oy*stride + ky - padTop                           (likewise ix; outside the input: nothing)
-//     transposed = 1:  iy = (oy + padTop - ky) / stride where that divides    (the data gradient of a strided conv2d)
+//     transposed = 0:  iy = oy*strideY + ky - padTop                          (likewise ix; outside the input: nothing)
+//     transposed = 1:  iy = (oy + padTop - ky) / strideY where that divides   (the data gradient of a strided conv2d)
 //
 // x, y  images (n, h, w, quads) of vec4 over channels, pad channels 0
 // w     filter (r4, tap, o) of vec4 over r, tap = ky*kernelWidth + kx, o up to 4*outputQuads, pads 0
@@ -20,7 +20,8 @@ struct Params {
   outputQuads: u32,
   kernelHeight: u32,
   kernelWidth: u32,
-  stride: u32,
+  strideY: u32,
+  strideX: u32,
   padTop: i32,
   padLeft: i32,
   transposed: u32,
@@ -34,8 +35,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
 
 /** The input row (or column) that tap k of output row o reads, or -1. */
-fn source(o: u32, k: u32, pad: i32, size: u32) -> i32 {
-  let stride = i32(params.stride);
+fn source(o: u32, k: u32, stride: i32, pad: i32, size: u32) -> i32 {
   var i = i32(o) * stride + i32(k) - pad;
   if (params.transposed != 0u) {
     let shifted = i32(o) + pad - i32(k);
@@ -65,15 +65,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     sum = bias[o4];
   }
   for (var ky = 0u; ky < params.kernelHeight; ky++) {
-    let iy = source(oy, ky, params.padTop, params.inputHeight);
+    let iy = source(oy, ky, i32(params.strideY), params.padTop, params.inputHeight);
     for (var kx = 0u; kx < params.kernelWidth; kx++) {
-      let ix = source(ox, kx, params.padLeft, params.inputWidth);
+      let ix = source(ox, kx, i32(params.strideX), params.padLeft, params.inputWidth);
       if (iy < 0 || ix < 0) {
         continue;
       }
-      let from = ((n * params.inputHeight + u32(iy)) * params.inputWidth + u32(ix)) * params.inputQuads;
+      let base = ((n * params.inputHeight + u32(iy)) * params.inputWidth + u32(ix)) * params.inputQuads;
       for (var r4 = 0u; r4 < params.inputQuads; r4++) {
-        let value = x[from + r4];
+        let value = x[base + r4];
         let at = ((r4 * taps + ky * params.kernelWidth + kx) * params.outputQuads + o4) * 4u;
         sum += vec4f(dot(value, w[at]), dot(value, w[at + 1u]), dot(value, w[at + 2u]), dot(value, w[at + 3u]));
       }

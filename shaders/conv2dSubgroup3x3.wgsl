@@ -5,10 +5,14 @@ diagnostic(off, subgroup_uniformity);
 //   y[n,oy,ox,o] = bias[o] + sum over ky,kx,r of x[n, oy+ky-padTop, ox+kx-padLeft, r] * w[r,ky,kx,o]
 //
 // x, w, bias: as in conv2dPlain; y the same memory as f32
-// Tile: a workgroup is one subgroup and computes ROWS x COLUMNS pixels x LANES channels; a lane owns one channel. The input
-//   tile with its border is gathered once per quad of channels, LANES pixels at a time, and serves all nine taps by
-//   subgroupBroadcast. Loads are the price on a software adapter: 22 gathers feed 2304 multiply-adds per lane at 8x8 pixels and
-//   8 lanes. More accumulators than registers do not hurt; a row of taps at a time keeps the blocks of code short enough for LLVM.
+// Tile: a workgroup is one subgroup and computes ROWS x COLUMNS pixels x LANES channels; a lane owns one channel. The
+//   input tile with its border is gathered once per quad of channels, LANES pixels at a time, and serves all nine taps
+//   by subgroupBroadcast. Loads are the price on a software adapter: 22 gathers feed 2304 multiply-adds per lane at 8x8
+//   pixels and 8 lanes. More accumulators than registers do not hurt; a row of taps at a time keeps the blocks of code
+//   short enough for LLVM.
+//   Measured, 64->64 channels, 64x64, N=2: 22 GFLOP/s on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz
+//   Xeon, and 4 s to compile. No gain: row by row over all four channels (19), three multiply-adds on one accumulator
+//   in a row (18).
 // Dispatch: x = tiles along the row, y = batch * tiles along the column, z = blocks of LANES channels.
 // Assigns y, pads included.
 

@@ -1,13 +1,14 @@
 // conv2dTiled: convolution and transposed convolution for GPUs, any kernel and stride, without subgroups.
 //
-//   As a GEMM: M = output pixels (flattened, so that small maps fill tiles), N = output channels, K = (tap, input quad); sums as in
-//   conv2dPlain. transposed = 1 is done in stride*stride phases, the output pixels of one residue (oy % stride, ox % stride): all of
-//   them use the same taps, and phase and tap give the input pixel without division.
+//   As a GEMM: M = output pixels (flattened, so that small maps fill tiles), N = output channels, K = (tap, input
+//   quad); sums as in conv2dPlain. transposed = 1 is done in strideY*strideX phases, the output pixels of one residue
+//   (oy % strideY, ox % strideX): all of them use the same taps, and phase and tap give the input pixel without
+//   division.
 //
 // x, w, bias: as in conv2dPlain, bias and y as f32
-// Tile: PIXELS x CHANNELS outputs, THREAD_PIXELS x THREAD_CHANNELS per thread, 4 quads (16 channels) of K at a time through
-//   workgroup memory. Both operands are quads over the reduction, so a step is a dot product and nothing is transposed. The next
-//   quads are loaded into registers while the present ones are multiplied.
+// Tile: PIXELS x CHANNELS outputs, THREAD_PIXELS x THREAD_CHANNELS per thread, 4 quads (16 channels) of K at a time
+//   through workgroup memory. Both operands are quads over the reduction, so a step is a dot product and nothing is
+//   transposed. The next quads are loaded into registers while the present ones are multiplied.
 // Dispatch: x*y >= tiles of the largest phase, z = phases * blocks of CHANNELS. Assigns y, pads included.
 
 struct Params {
@@ -20,7 +21,8 @@ struct Params {
   outputQuads: u32,
   kernelHeight: u32,
   kernelWidth: u32,
-  stride: u32,
+  strideY: u32,
+  strideX: u32,
   padTop: i32,
   padLeft: i32,
   transposed: u32,
@@ -36,21 +38,22 @@ struct Params {
 const LANES_ACROSS = CHANNELS / THREAD_CHANNELS;
 const LANES_DOWN = PIXELS / THREAD_PIXELS;
 const THREADS = LANES_ACROSS * LANES_DOWN;
-// Rows of PIXELS + 2 quads put the four quads of a pixel into different banks.
+// Two quads of padding put the four rows that neighbouring threads write into different banks.
 const PIXEL_ROW = PIXELS + 2;
+const CHANNEL_ROW = CHANNELS + 2;
 var<workgroup> xTile: array<vec4f, 4 * PIXEL_ROW>;
-var<workgroup> wTile: array<vec4f, 4 * CHANNELS>;
+var<workgroup> wTile: array<vec4f, 4 * CHANNEL_ROW>;
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
         @builtin(local_invocation_index) local: u32) {
-  // Along one axis, output row m of this phase and its tap a read input row m*inStep + a*tapStep + offset, and the filter's
-  // row is firstTap + a*filterStep.
+  // Along one axis, output row m of this phase and its tap a read input row m*inStep + a*tapStep + offset, and the
+  // filter's row is firstTap + a*filterStep.
   var phase = vec2i();
-  var outStep = 1;
-  var inStep = i32(params.stride);
+  var outStep = vec2i(1);
+  var inStep = vec2i(vec2u(params.strideY, params.strideX));
   var tapStep = 1;
-  var filterStep = 1;
+  var filterStep = vec2i(1);
   var firstTap = vec2i();
   var offset = -vec2i(params.padTop, params.padLeft);
   let channels = params.outputQuads * 4u;
@@ -58,11 +61,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let kernel = vec2i(vec2u(params.kernelHeight, params.kernelWidth));
   var taps = kernel;
   if (params.transposed != 0u) {
-    let stride = i32(params.stride);
+    let stride = inStep;
     let index = i32(group.z / blocks);
-    phase = vec2i(index / stride, index % stride);
+    phase = vec2i(index / stride.y, index % stride.y);
     outStep = stride;
-    inStep = 1;
+    inStep = vec2i(1);
     tapStep = -1;
     filterStep = stride;
     let shifted = phase + vec2i(params.padTop, params.padLeft);
@@ -81,24 +84,26 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let inputQuads = i32(params.inputQuads);
   let filterTaps = kernel.x * kernel.y;
 
-  // What this thread loads: quad `k` of pixels local/4, local/4 + THREADS/4, ..., and of channels ditto along THREADS.
-  let k = i32(local % 4u);
+  // This thread loads quad k of each four, of pixels and channels local/4, local/4 + THREADS/4, ... K is counted as
+  // (tap, quad); the thread's place in it is kept as (tapY, tapX, quad) and moved on by additions.
+  let line = local / 4u;
+  let k = local % 4u;
+  var quad = i32(k);
+  var tapY = 0;
+  var tapX = 0;
 #for i in 0..PIXELS * 4 / (CHANNELS / THREAD_CHANNELS * (PIXELS / THREAD_PIXELS))
-  let p${i} = start + i32(local / 4u) + ${i} * (THREADS / 4);
-  let n${i} = select(-1, p${i} / size.y / size.x, p${i} < pixels);
-  let iy${i} = p${i} / size.y % size.x * inStep + offset.x;
-  let ix${i} = p${i} % size.y * inStep + offset.y;
+  let p${i} = start + i32(line) + ${i} * (THREADS / 4);
+  let n${i} = p${i} / size.y / size.x;
+  let iy${i} = p${i} / size.y % size.x * inStep.x + offset.x;
+  let ix${i} = p${i} % size.y * inStep.y + offset.y;
   var x${i} = vec4f();
 #end
   let firstChannel = (group.z % blocks) * ${CHANNELS}u;
 #for i in 0..CHANNELS * 4 / (CHANNELS / THREAD_CHANNELS * (PIXELS / THREAD_PIXELS))
-  let column${i} = (local + ${i} * THREADS) % CHANNELS;
-  let depth${i} = i32((local + ${i} * THREADS) / CHANNELS);
-  let o${i} = firstChannel + column${i};
+  let o${i} = firstChannel + line + ${i} * (THREADS / 4);
   var w${i} = vec4f();
 #end
 
-  // K is counted as (tap, quad): `quad` and `tap` are where this thread's pixel loads stand.
   let steps = (taps.x * taps.y * inputQuads + 3) / 4;
   let column = local % LANES_ACROSS;
   let row = local / LANES_ACROSS;
@@ -111,45 +116,47 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     if (step > 0) {
       workgroupBarrier();
 #for i in 0..PIXELS * 4 / (CHANNELS / THREAD_CHANNELS * (PIXELS / THREAD_PIXELS))
-      xTile[u32(k) * PIXEL_ROW + local / 4u + ${i} * (THREADS / 4)] = x${i};
+      xTile[k * PIXEL_ROW + line + ${i} * (THREADS / 4)] = x${i};
 #end
 #for i in 0..CHANNELS * 4 / (CHANNELS / THREAD_CHANNELS * (PIXELS / THREAD_PIXELS))
-      wTile[local + ${i} * THREADS] = w${i};
+      wTile[k * CHANNEL_ROW + line + ${i} * (THREADS / 4)] = w${i};
 #end
       workgroupBarrier();
     }
     if (step < steps) {
-      let at = step * 4 + k;
-      let tap = at / inputQuads;
-      let quad = at % inputQuads;
-      let shift = vec2i(tap / taps.y, tap % taps.y) * tapStep;
-      let some = tap < taps.x * taps.y;
+      while (quad >= inputQuads && tapY < taps.x) {
+        quad -= inputQuads;
+        tapX++;
+        if (tapX >= taps.y) {
+          tapX = 0;
+          tapY++;
+        }
+      }
+      let some = tapY < taps.x;
 #for i in 0..PIXELS * 4 / (CHANNELS / THREAD_CHANNELS * (PIXELS / THREAD_PIXELS))
       {
-        let sy = iy${i} + shift.x;
-        let sx = ix${i} + shift.y;
+        let sy = iy${i} + tapY * tapStep;
+        let sx = ix${i} + tapX * tapStep;
         x${i} = vec4f();
-        if (some && n${i} >= 0 && sy >= 0 && sy < inputHeight && sx >= 0 && sx < inputWidth) {
+        if (some && p${i} < pixels && sy >= 0 && sy < inputHeight && sx >= 0 && sx < inputWidth) {
           x${i} = x[((n${i} * inputHeight + sy) * inputWidth + sx) * inputQuads + quad];
         }
       }
 #end
+      let tap = (firstTap.x + tapY * filterStep.x) * kernel.y + firstTap.y + tapX * filterStep.y;
+      let wRow = u32(quad * filterTaps + tap) * channels;
 #for i in 0..CHANNELS * 4 / (CHANNELS / THREAD_CHANNELS * (PIXELS / THREAD_PIXELS))
-      {
-        let wAt = step * 4 + depth${i};
-        let wTap = wAt / inputQuads;
-        w${i} = vec4f();
-        if (wTap < taps.x * taps.y && o${i} < channels) {
-          let t = (firstTap.x + wTap / taps.y * filterStep) * kernel.y + firstTap.y + wTap % taps.y * filterStep;
-          w${i} = w[u32(wAt % inputQuads * filterTaps + t) * channels + o${i}];
-        }
+      w${i} = vec4f();
+      if (some && o${i} < channels) {
+        w${i} = w[wRow + o${i}];
       }
 #end
+      quad += 4;
     }
     if (step > 0) {
       for (var d = 0u; d < 4u; d++) {
 #for j in 0..THREAD_CHANNELS
-        let v${j} = wTile[d * CHANNELS + column + ${j} * LANES_ACROSS];
+        let v${j} = wTile[d * CHANNEL_ROW + column + ${j} * LANES_ACROSS];
 #end
 #for i in 0..THREAD_PIXELS
         {
@@ -167,8 +174,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   {
     let p = start + i32(row + ${i} * LANES_DOWN);
     if (p < pixels) {
-      let oy = p / size.y % size.x * outStep + phase.x;
-      let ox = p % size.y * outStep + phase.y;
+      let oy = p / size.y % size.x * outStep.x + phase.x;
+      let ox = p % size.y * outStep.y + phase.y;
       let to = u32((p / size.y / size.x * i32(params.outputHeight) + oy) * i32(params.outputWidth) + ox) * channels;
 #for j in 0..THREAD_CHANNELS
       {

@@ -1,10 +1,12 @@
-// conv2dWeightGradientPlain: gradient of a convolution's or transposed convolution's filter, one quad per thread. The obvious
-// form: the one that the fast forms are tested against, and that runs on any adapter.
+// conv2dWeightGradientPlain: gradient of a convolution's or transposed convolution's filter, one quad per thread. The
+// obvious form: the one that the fast forms are tested against, and that runs on any adapter.
 //
-//   dw[r,ky,kx,o] = sum over n,py,px of a[n, py*aStride + ky*aTap - aPadTop, ..., r] * b[n, py*bStride + ky*bTap - bPadTop, ..., o]
+//   dw[r,ky,kx,o] = sum over n,py,px of a[n, py*aStrideY + ky*aTap - aPadTop, ..., r] * b[n, py*bStrideY + ky*bTap -
+//   bPadTop, ..., o]
 //     (py, px) run over height x width; what lies outside a or b adds nothing.
-//     conv2d:           a = input, aStride = stride, aTap = 1; b = output gradient, bStride = 1, bTap = 0; grid = output
-//     convTranspose2d:  a = input, aStride = 1, aTap = 0; b = output gradient, bStride = stride, bTap = 1; grid = input
+//     conv2d:           a = input, aStride = stride, aTap = 1; b = output gradient, bStride = 1, bTap = 0; grid =
+//     output convTranspose2d:  a = input, aStride = 1, aTap = 0; b = output gradient, bStride = stride, bTap = 1; grid
+//     = input
 //
 // a, b  images (n, h, w, quads) of vec4 over channels, pad channels 0
 // dw    filter (r4, tap, o) of vec4 over r; assigned, pads 0 because the images' pads are
@@ -19,14 +21,16 @@ struct Params {
   aHeight: u32,
   aWidth: u32,
   aQuads: u32,
-  aStride: u32,
+  aStrideY: u32,
+  aStrideX: u32,
   aTap: u32,
   aPadTop: i32,
   aPadLeft: i32,
   bHeight: u32,
   bWidth: u32,
   bQuads: u32,
-  bStride: u32,
+  bStrideY: u32,
+  bStrideX: u32,
   bTap: u32,
   bPadTop: i32,
   bPadLeft: i32,
@@ -58,8 +62,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var n = 0u; n < params.batch; n++) {
     for (var py = 0u; py < params.height; py++) {
       for (var px = 0u; px < params.width; px++) {
-        let ia = vec2i(vec2u(py, px) * params.aStride) + aShift;
-        let ib = vec2i(vec2u(py, px) * params.bStride) + bShift;
+        let ia = vec2i(vec2u(py, px) * vec2u(params.aStrideY, params.aStrideX)) + aShift;
+        let ib = vec2i(vec2u(py, px) * vec2u(params.bStrideY, params.bStrideX)) + bShift;
         if (all(ia >= vec2i()) && all(ia < aSize) && all(ib >= vec2i()) && all(ib < bSize)) {
           let fromA = ((n * params.aHeight + u32(ia.x)) * params.aWidth + u32(ia.y)) * params.aQuads + r4;
           let fromB = ((n * params.bHeight + u32(ib.x)) * params.bWidth + u32(ib.y)) * params.bQuads + o / 4u;

@@ -1,17 +1,20 @@
 enable subgroups;
 diagnostic(off, subgroup_uniformity);
-// conv2dWeightGradientSubgroup3x3: filter gradient of a 3x3 stride-1 convolution, for CPU adapters (fixed subgroup size LANES).
+// conv2dWeightGradientSubgroup3x3: filter gradient of a 3x3 stride-1 convolution, for CPU adapters (fixed subgroup size
+//   LANES).
 //
 //   dw[r,ky,kx,o] = sum over n,oy,ox of x[n, oy+ky-padTop, ox+kx-padLeft, r] * dy[n,oy,ox,o]
 //
 // x   image (n, h, w, quads) of vec4 over channels, pad channels 0
 // dy  image of the output's size, the same memory as f32
 // dw  filters (r4, tap, o) of vec4 over r, one for each split z, one after the other (stridedSum adds them); assigned
-// Tile: a workgroup is one subgroup and computes 9 taps x 4*QUADS input channels x LANES output channels; a lane owns one output
-//   channel. It walks down columns of the image LANES-2 output pixels wide: one gather per row and quad brings LANES input pixels,
-//   that serve three rows of taps as they move up (rows 0, 1, 2), by subgroupBroadcast.
-// Dispatch: x = blocks of LANES output channels, y = blocks of QUADS quads, z = splits of the batch * ceil(width/(LANES-2)) columns,
-//   columnsPerSplit each; every split has at least one column.
+// Tile: a workgroup is one subgroup and computes 9 taps x 4*QUADS input channels x LANES output channels; a lane owns
+//   one output channel. It walks down columns of the image LANES-2 output pixels wide: one gather per row and quad
+//   brings LANES input pixels, that serve three rows of taps as they move up (rows 0, 1, 2), by subgroupBroadcast.
+//   Measured, 64->64 channels, 64x64, N=2, on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz Xeon: 1, 2, 4
+//   quads give 21, 26, 26 GFLOP/s and take 0.6, 1.1, 2.6 s to compile.
+// Dispatch: x = blocks of LANES output channels, y = blocks of QUADS quads, z = splits of the batch *
+//   ceil(width/(LANES-2)) columns, columnsPerSplit each; every split has at least one column.
 
 struct Params {
   batch: u32,
@@ -59,24 +62,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let left = column % strips * ${LANES - 2}u;
     let ix = i32(left + lane) - params.padLeft;
     let insideRow = ix >= 0 && ix < width;
-    let from = (i32(n) * height * width + ix) * i32(params.inputQuads);
+    let base = (i32(n) * height * width + ix) * i32(params.inputQuads);
     let rowStep = width * i32(params.inputQuads);
     var iy = -params.padTop;
     var inside = insideRow && iy >= 0 && iy < height;
-    var at = u32(select(0, from + iy * rowStep, inside));
+    var at = u32(select(0, base + iy * rowStep, inside));
 #for q in 0..QUADS
     var x0_${q} = select(vec4f(), x[at + quad${q}], inside);
 #end
     iy++;
     inside = insideRow && iy >= 0 && iy < height;
-    at = u32(select(0, from + iy * rowStep, inside));
+    at = u32(select(0, base + iy * rowStep, inside));
 #for q in 0..QUADS
     var x1_${q} = select(vec4f(), x[at + quad${q}], inside);
 #end
     for (var oy = 0u; oy < params.outputHeight; oy++) {
       iy++;
       inside = insideRow && iy >= 0 && iy < height;
-      at = u32(select(0, from + iy * rowStep, inside));
+      at = u32(select(0, base + iy * rowStep, inside));
 #for q in 0..QUADS
       let x2_${q} = select(vec4f(), x[at + quad${q}], inside);
 #end

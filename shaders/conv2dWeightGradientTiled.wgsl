@@ -4,12 +4,12 @@
 //   conv2dWeightGradientPlain.
 //
 // a, b  images (n, h, w, quads) of vec4 over channels, pad channels 0
-// dw    filters (r4, tap, o) of vec4 over r, one for each split, one after the other (stridedSum adds them); assigned
-// Tile: 16 rows of quads (row = tap*rowsPerTap + r4) x 64 output channels, 2 quads x 8 channels for each of 64 threads, 16 pixels
-//   of K at a time through workgroup memory.
+// dw    filters (r4, tap, o) of vec4 over r, one for each split z, one after the other (stridedSum adds them); assigned
+// Tile: 16 rows of quads (row = tap*rowsPerTap + r4) x 64 output channels, 2 quads x 8 channels for each of 64 threads,
+//   16 pixels of K at a time through workgroup memory.
 // Host: rowsPerTap = aQuads, or where bTap = 1 its next multiple of 16 (the rows of a tile then share a tap).
-// Dispatch: x = blocks of 64 output channels, y = blocks of 16 rows, z = splits of the pixels, pixelsPerSplit each; every split has at
-//   least one pixel.
+// Dispatch: x = blocks of 64 output channels, y = blocks of 16 rows, z = splits of the pixels, pixelsPerSplit each;
+//   every split has at least one pixel.
 
 struct Params {
   batch: u32,
@@ -20,14 +20,16 @@ struct Params {
   aHeight: u32,
   aWidth: u32,
   aQuads: u32,
-  aStride: u32,
+  aStrideY: u32,
+  aStrideX: u32,
   aTap: u32,
   aPadTop: i32,
   aPadLeft: i32,
   bHeight: u32,
   bWidth: u32,
   bQuads: u32,
-  bStride: u32,
+  bStrideY: u32,
+  bStrideX: u32,
   bTap: u32,
   bPadTop: i32,
   bPadLeft: i32,
@@ -98,8 +100,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     if (step < steps) {
 #for i in 0..4
       {
-        let ia = vec2i(vec2u(py, px) * params.aStride) + aShift;
-        let ib = vec2i(vec2u(py, px) * params.bStride) + bShift;
+        let ia = vec2i(vec2u(py, px) * vec2u(params.aStrideY, params.aStrideX)) + aShift;
+        let ib = vec2i(vec2u(py, px) * vec2u(params.bStrideY, params.bStrideX)) + bShift;
         a${i} = vec4f();
         b${i} = vec4f();
         if (p < end && hasA && all(ia >= vec2i()) && all(ia < aSize)) {
@@ -113,6 +115,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         if (px == params.width) {
           px = 0u;
           py++;
+          if (py == params.height) {
+            py = 0u;
+            n++;
+          }
         }
       }
 #end

@@ -1,14 +1,15 @@
-// stridedSum: y[i] = x[i] + x[i + count] + x[i + 2*count] + ..., in that order.
+// stridedSum: y[i] = x[i] + x[i + count] + x[i + 2*count] + ..., in that order; accumulate = 1 begins with y[i] instead of 0.
 //
 //   The weight gradient's partial filters, one after the other in x, become one (count = a filter's vec4s). The bias gradient,
-//   a sum over pixels, is made in two such passes: count = lines * quads, then count = quads.
+//   a sum over pixels, is made in two such passes: count = lines * quads, then count = quads. Parts of a batch accumulate.
 //
-// x  `total` vec4;  y  `count` vec4, assigned
+// x  `total` vec4;  y  `count` vec4
 // Threads: 64 along y; the host dispatches enough of them in x and y.
 
 struct Params {
   count: u32,
   total: u32,
+  accumulate: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -23,6 +24,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     return;
   }
   var sum = vec4f();
+  if (params.accumulate != 0u) {
+    sum = y[element];
+  }
   for (var i = element; i < params.total; i += params.count) {
     sum += x[i];
   }

@@ -10,6 +10,8 @@ import { batchNorm2d } from '../../engine/ops/batchNorm2d.js';
 import { bceLoss } from '../../engine/ops/bceLoss.js';
 import { bceWithLogitsLoss } from '../../engine/ops/bceWithLogitsLoss.js';
 import { concat } from '../../engine/ops/concat.js';
+import { conv2d } from '../../engine/ops/conv2d.js';
+import { convTranspose2d } from '../../engine/ops/convTranspose2d.js';
 import { crossEntropyLoss } from '../../engine/ops/crossEntropyLoss.js';
 import { diceLoss, diceSums } from '../../engine/ops/diceLoss.js';
 import { dropout2d } from '../../engine/ops/dropout2d.js';
@@ -95,6 +97,15 @@ export const opCases: Record<string, RecordCase> = {
     for (let i = 0; c.has(`x${i}`); i++) inputs.push(c.input(`x${i}`));
     return { y: concat(inputs) };
   },
+  conv2d: (c) => {
+    const { stride, padding } = convolutionOptions(c, ['stride', 'padding']);
+    return { y: conv2d(c.input('x'), c.input('weight', 'filter'), optionalBias(c), { stride, padding }) };
+  },
+  conv_transpose2d: (c) => {
+    const { stride, padding, output_padding: outputPadding } = convolutionOptions(c, ['stride', 'padding', 'output_padding']);
+    const options = { stride, padding, outputPadding };
+    return { y: convTranspose2d(c.input('x'), c.input('weight', 'transposedFilter'), optionalBias(c), options) };
+  },
   max_pool2d: (c) => {
     const { kernel, stride, padding } = c.options;
     return { y: maxPool2d(c.input('x'), { kernel, stride, padding }) };
@@ -103,6 +114,19 @@ export const opCases: Record<string, RecordCase> = {
   pad2d: (c) => ({ y: pad2d(c.input('x'), c.options.pad) }),
   dropout2d: (c) => ({ y: dropout2d(c.input('x'), c.input('mask', 'image', [...c.shape('mask'), 1, 1]), c.options.p) }),
 };
+
+/** @throws Error for an option that asks for something else than the known ones; `bias` repeats what the file's tensors say */
+function convolutionOptions({ options }: OpCase, known: readonly string[]): OpCase['options'] {
+  for (const [name, value] of Object.entries(options)) {
+    const nothing = (name === 'dilation' || name === 'groups') && [value].flat().every((v) => v === 1);
+    if (name !== 'bias' && !known.includes(name) && !nothing) {
+      throw new Error(`a convolution with ${name} ${JSON.stringify(value)} is not supported`);
+    }
+  }
+  return options;
+}
+
+const optionalBias = (c: OpCase) => (c.has('bias') ? c.input('bias', 'vector') : undefined);
 
 const labelShape = ([n, , h, w]: readonly number[]) => [n, 1, h, w];
 

@@ -73,7 +73,8 @@ export const batchNorm2dInputGradientOp: Op<Attributes & { training: boolean }> 
   lower(node, to) {
     const [x, dy, weight, mean, variance, dweight, dbias] = node.inputs;
     const inverseCount = node.attributes.training ? 1 / pixelsOf(x) : 0;
-    overPixels(node, to, 'inputGradient', { x, dy, dx: node.outputs[0] }, { weight, mean, variance, dweight, dbias }, { inverseCount });
+    const vectors = { weight, mean, variance, dweight, dbias };
+    overPixels(node, to, 'inputGradient', { x, dy, dx: node.outputs[0] }, vectors, { inverseCount });
   },
 };
 

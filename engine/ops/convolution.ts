@@ -46,7 +46,7 @@ const is3x3 = ({ kernel, stride, transposed }: Geometry): boolean =>
 interface ConvolveForm {
   shader: string;
   constants: Constants;
-  /** Output pixels and channels of a workgroup. */
+  /** Output pixels and channels of a workgroup; of the plain form, of a thread. */
   pixels: number;
   channels: number;
 }
@@ -62,7 +62,7 @@ export function chooseConvolve(
   geometry: Geometry,
   [batch, channels, height, width]: readonly number[],
 ): ConvolveForm {
-  if (traits.kernels === 'plain') return { shader: 'conv2dPlain', constants: {}, pixels: 16, channels: 4 };
+  if (traits.kernels === 'plain') return { shader: 'conv2dPlain', constants: {}, pixels: 1, channels: 4 };
   if (traits.kernels === 'tiled') {
     // The larger tile has the better ratio of arithmetic to loads; the smaller one fills more of the adapter.
     const groups = Math.ceil((batch * height * width) / 64) * Math.ceil(channels / 64);

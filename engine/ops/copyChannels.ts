@@ -6,8 +6,8 @@ import { rowGroups } from './rows.js';
 /**
  * Writes the channels of x into y so that channel 0 of x becomes channel `offset` of y. Channels of x that fall
  * outside y are left out.
- * @param keep with it only the quads that x reaches are written, and channels of y before `offset` stay as they are; without it
- * every channel of y that x does not reach becomes zero
+ * @param keep with it only the quads that x reaches are written, and channels of y before `offset` stay as they are;
+ * without it every channel of y that x does not reach becomes zero
  */
 export function copyChannels(to: Lowering, x: Tensor, y: Tensor, range: ImageRange, offset: number, keep: boolean): void {
   const [, inputs, height, width] = x.shape;

@@ -75,6 +75,8 @@ export function dropout2d(x: Tensor, mask: Tensor, p: number): Tensor {
 export function dropoutMask(seed: Tensor, [n, c]: readonly [number, number], p: number, stream: number): Tensor {
   checkProbability('dropoutMask', p);
   if (seed.layout !== 'words') throw new Error(`dropoutMask: seed ${seed} has layout ${seed.layout}; it has to be words`);
-  if (stream >>> 0 !== stream) throw new Error(`dropoutMask: stream is ${stream}; it is a whole number of 32 bits, 0 or more`);
+  if (stream >>> 0 !== stream) {
+    throw new Error(`dropoutMask: stream is ${stream}; it is a whole number of 32 bits, 0 or more`);
+  }
   return recordOne(dropoutMaskOp, [seed], { shape: [n, c, 1, 1] }, { p, stream });
 }

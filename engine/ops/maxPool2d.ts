@@ -69,7 +69,8 @@ export function maxPool2d(x: Tensor, { kernel, stride, padding }: MaxPool2dOptio
   if (x.layout !== 'image') throw new Error(`maxPool2d: ${x} has layout ${x.layout}; it takes an image`);
   const whole = [kernel, stride, padding].every(Number.isInteger);
   if (!whole || kernel < 1 || stride < 1 || padding < 0) {
-    throw new Error(`maxPool2d: kernel ${kernel}, stride ${stride}, padding ${padding}; they are whole, kernel and stride 1 or more`);
+    const given = `kernel ${kernel}, stride ${stride}, padding ${padding}`;
+    throw new Error(`maxPool2d: ${given}; they are whole numbers, kernel and stride 1 or more`);
   }
   if (kernel * kernel > MOST_TAPS) throw new Error(`maxPool2d: kernel ${kernel} is larger than ${Math.sqrt(MOST_TAPS)}`);
   if (padding > kernel / 2) throw new Error(`maxPool2d: padding ${padding} is more than half of kernel ${kernel}`);

@@ -40,6 +40,8 @@ export function pad2d(x: Tensor, pad: Padding2d): Tensor {
   const [left, right, top, bottom] = pad;
   const [n, c, h, w] = x.shape;
   const [height, width] = [h + top + bottom, w + left + right];
-  if (height < 1 || width < 1) throw new Error(`pad2d: [${pad.join(', ')}] (left, right, top, bottom) leaves nothing of ${x}`);
+  if (height < 1 || width < 1) {
+    throw new Error(`pad2d: [${pad.join(', ')}] (left, right, top, bottom) leaves nothing of ${x}`);
+  }
   return recordOne(pad2dOp, [x], { shape: [n, c, height, width] }, { pad });
 }

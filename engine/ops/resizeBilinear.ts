@@ -6,7 +6,7 @@ interface Attributes {
   alignCorners: boolean;
 }
 
-/** Output o lies at max(o * step + shift, 0) / unit in the input, for both conventions. */
+/** Output o lies at max(o * step + shift, 0) / unit in the input. */
 function axis(input: number, output: number, alignCorners: boolean): { step: number; shift: number; unit: number } {
   // o * (input - 1) / (output - 1): the corner pixels' centres stay where they are. One output pixel lies on the first.
   if (alignCorners) return output === 1 ? { step: 0, shift: 0, unit: 1 } : { step: input - 1, shift: 0, unit: output - 1 };
@@ -48,7 +48,9 @@ export const resizeBilinearOp: Op<Attributes> = {
     }
   },
   // y is linear in x: dx sums dy with the weights with which y read x
-  gradient: ({ inputs: [x], attributes }, [dy]) => [recordOne(resizeBilinearGradientOp, [dy!], { shape: x.shape }, attributes)],
+  gradient: ({ inputs: [x], attributes }, [dy]) => [
+    recordOne(resizeBilinearGradientOp, [dy!], { shape: x.shape }, attributes),
+  ],
 };
 
 /** [dy] to [dx]. */
@@ -72,7 +74,11 @@ export const resizeBilinearGradientOp: Op<Attributes> = {
  * @param alignCorners true: the centres of the corner pixels stay; false: the outer edges stay, and the border is continued
  * @throws Error when a size is not a positive whole number, or input times output is past the reach of 32 bits
  */
-export function resizeBilinear(x: Tensor, size: readonly [number, number], { alignCorners }: { alignCorners: boolean }): Tensor {
+export function resizeBilinear(
+  x: Tensor,
+  size: readonly [height: number, width: number],
+  { alignCorners }: { alignCorners: boolean },
+): Tensor {
   if (x.layout !== 'image') throw new Error(`resizeBilinear: ${x} has layout ${x.layout}; it takes an image`);
   if (size.length !== 2 || !size.every((side) => Number.isInteger(side) && side > 0)) {
     throw new Error(`resizeBilinear: size [${size.join(', ')}] has to be two positive whole numbers: height, width`);

@@ -1,0 +1,241 @@
+// batchNorm2d: y = (x - mean) / sqrt(variance + eps) * weight + bias for each channel, and its gradients.
+//
+//   statistics           partials = moments of x over each workgroup's pixels
+//   finishStatistics     mean_out, variance_out (biased) = all partials merged; moves the running estimates
+//   normalise            y from mean and variance, which are the batch's (training) or the running ones (evaluation)
+//   gradientSums         partials = sums of dy and of dy * (x - mean) over each workgroup's pixels
+//   finishGradientSums   dbias_out = sum(dy), dweight_out = sum(dy * xhat), xhat = (x - mean) / sqrt(variance + eps)
+//   inputGradient        dx = weight / sqrt(variance + eps) * (dy - (dbias + xhat * dweight) * inverseCount);
+//                        inverseCount = 1 / (N*H*W) in training, and 0 where mean and variance do not depend on x
+//
+// x, y, dy, dx  images: `pixels` (N*H*W of the range) by `quads` vec4;  the others are vectors of `quads` vec4
+// partials      moments: 3 vec4 (count in all components, mean, sum of squared distances from it), sums: 2 vec4 (dy, dy * (x - mean));
+//               element (partial * quads + quad) * 3 or 2
+// Threads       64 = `width` quads side by side x 64 / width pixels; `width` is a power of two up to 16 that divides `quads`,
+//               so no lane is idle at any number of channels. Workgroup (i, j) has pixels i*span .. i*span + span - 1 and
+//               quads j*width .. j*width + width - 1; in the finish kernels pixels are partials, and i = 0.
+// All assign, except that finishStatistics moves running_mean and running_variance. Pads stay zero. Sums are two-level in a fixed order.
+
+struct Params {
+  pixels: u32,
+  quads: u32,
+  width: u32,
+  span: u32,
+  // finish kernels: all partials; the others: the first one that this range writes
+  partials: u32,
+  eps: f32,
+  momentum: f32,
+  // variance of a sample / variance of the batch: count / (count - 1)
+  unbiased: f32,
+  inverseCount: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4f>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(4) var<storage, read> mean: array<vec4f>;
+@group(0) @binding(5) var<storage, read> variance: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> partials: array<vec4f>;
+@group(0) @binding(8) var<storage, read_write> mean_out: array<vec4f>;
+@group(0) @binding(9) var<storage, read_write> variance_out: array<vec4f>;
+@group(0) @binding(10) var<storage, read_write> running_mean: array<vec4f>;
+@group(0) @binding(11) var<storage, read_write> running_variance: array<vec4f>;
+@group(0) @binding(12) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(13) var<storage, read> dweight: array<vec4f>;
+@group(0) @binding(14) var<storage, read> dbias: array<vec4f>;
+@group(0) @binding(15) var<storage, read_write> dweight_out: array<vec4f>;
+@group(0) @binding(16) var<storage, read_write> dbias_out: array<vec4f>;
+@group(0) @binding(17) var<storage, read_write> dx: array<vec4f>;
+
+struct Moments {
+  count: f32,
+  mean: vec4f,
+  // sum of squared distances from the mean
+  squares: vec4f,
+}
+
+// Chan, Golub, LeVeque: "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances" (1979)
+fn merge(a: Moments, b: Moments) -> Moments {
+  let count = a.count + b.count;
+  let share = b.count / max(count, 1.0);
+  let apart = b.mean - a.mean;
+  return Moments(count, a.mean + apart * share, a.squares + b.squares + apart * apart * (a.count * share));
+}
+
+var<workgroup> counts: array<f32, 64>;
+var<workgroup> firsts: array<vec4f, 64>;
+var<workgroup> seconds: array<vec4f, 64>;
+
+// The first `width` invocations get the moments of all that share their quad.
+fn mergeLines(local: u32, mine: Moments) -> Moments {
+  var all = mine;
+  for (var reach = 32u; reach >= params.width; reach /= 2u) {
+    if (local < 2 * reach) {
+      counts[local] = all.count;
+      firsts[local] = all.mean;
+      seconds[local] = all.squares;
+    }
+    workgroupBarrier();
+    if (local < reach) {
+      all = merge(all, Moments(counts[local + reach], firsts[local + reach], seconds[local + reach]));
+    }
+  }
+  return all;
+}
+
+struct Sums {
+  first: vec4f,
+  second: vec4f,
+}
+
+// The same for sums.
+fn addLines(local: u32, mine: Sums) -> Sums {
+  var all = mine;
+  for (var reach = 32u; reach >= params.width; reach /= 2u) {
+    if (local < 2 * reach) {
+      firsts[local] = all.first;
+      seconds[local] = all.second;
+    }
+    workgroupBarrier();
+    if (local < reach) {
+      all.first += firsts[local + reach];
+      all.second += seconds[local + reach];
+    }
+  }
+  return all;
+}
+
+// eps = 0 leaves the pads, whose variance is 0, finite
+fn inverseDeviation(quad: u32) -> vec4f {
+  return inverseSqrt(max(variance[quad] + params.eps, vec4f(1e-37)));
+}
+
+struct Place {
+  quad: u32,
+  pixel: u32,
+  end: u32,
+  // pixels between two of one invocation
+  lines: u32,
+}
+
+fn placeOf(group: vec3u, local: u32) -> Place {
+  let start = group.x * params.span;
+  return Place(
+    group.y * params.width + local % params.width,
+    start + local / params.width,
+    min(start + params.span, params.pixels),
+    64 / params.width,
+  );
+}
+
+@compute @workgroup_size(64)
+fn statistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  let place = placeOf(group, local);
+  let step = place.lines * params.quads;
+  var all = Moments();
+  var pixel = place.pixel;
+  // Eight at a time: their own mean, squared distances from it, and one merge.
+  for (; pixel + 7 * place.lines < place.end; pixel += 8 * place.lines) {
+    let at = pixel * params.quads + place.quad;
+#for i in 0..8
+    let v${i} = x[at + ${i} * step];
+#end
+    let m = (((v0 + v1) + (v2 + v3)) + ((v4 + v5) + (v6 + v7))) / 8;
+    var squares = vec4f();
+#for i in 0..8
+    squares += (v${i} - m) * (v${i} - m);
+#end
+    all = merge(all, Moments(8, m, squares));
+  }
+  for (; pixel < place.end; pixel += place.lines) {
+    all = merge(all, Moments(1, x[pixel * params.quads + place.quad], vec4f()));
+  }
+  all = mergeLines(local, all);
+  if (local < params.width) {
+    let at = ((params.partials + group.x) * params.quads + place.quad) * 3;
+    partials[at] = vec4f(all.count);
+    partials[at + 1] = all.mean;
+    partials[at + 2] = all.squares;
+  }
+}
+
+@compute @workgroup_size(64)
+fn finishStatistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  let quad = group.y * params.width + local % params.width;
+  var all = Moments();
+  for (var i = local / params.width; i < params.partials; i += 64 / params.width) {
+    let at = (i * params.quads + quad) * 3;
+    all = merge(all, Moments(partials[at].x, partials[at + 1], partials[at + 2]));
+  }
+  all = mergeLines(local, all);
+  if (local < params.width) {
+    let biased = all.squares / all.count;
+    mean_out[quad] = all.mean;
+    variance_out[quad] = biased;
+    running_mean[quad] += (all.mean - running_mean[quad]) * params.momentum;
+    running_variance[quad] += (biased * params.unbiased - running_variance[quad]) * params.momentum;
+  }
+}
+
+@compute @workgroup_size(64)
+fn normalise(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  let place = placeOf(group, local);
+  let center = mean[place.quad];
+  let scale = weight[place.quad] * inverseDeviation(place.quad);
+  let shift = bias[place.quad];
+  for (var pixel = place.pixel; pixel < place.end; pixel += place.lines) {
+    let i = pixel * params.quads + place.quad;
+    y[i] = (x[i] - center) * scale + shift;
+  }
+}
+
+@compute @workgroup_size(64)
+fn gradientSums(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  let place = placeOf(group, local);
+  let center = mean[place.quad];
+  var all = Sums();
+  for (var pixel = place.pixel; pixel < place.end; pixel += place.lines) {
+    let i = pixel * params.quads + place.quad;
+    let d = dy[i];
+    all.first += d;
+    all.second += d * (x[i] - center);
+  }
+  all = addLines(local, all);
+  if (local < params.width) {
+    let at = ((params.partials + group.x) * params.quads + place.quad) * 2;
+    partials[at] = all.first;
+    partials[at + 1] = all.second;
+  }
+}
+
+@compute @workgroup_size(64)
+fn finishGradientSums(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  let quad = group.y * params.width + local % params.width;
+  var all = Sums();
+  for (var i = local / params.width; i < params.partials; i += 64 / params.width) {
+    let at = (i * params.quads + quad) * 2;
+    all.first += partials[at];
+    all.second += partials[at + 1];
+  }
+  all = addLines(local, all);
+  if (local < params.width) {
+    dbias_out[quad] = all.first;
+    dweight_out[quad] = all.second * inverseDeviation(quad);
+  }
+}
+
+@compute @workgroup_size(64)
+fn inputGradient(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  let place = placeOf(group, local);
+  let center = mean[place.quad];
+  let inverse = inverseDeviation(place.quad);
+  let scale = weight[place.quad] * inverse;
+  let level = dbias[place.quad] * params.inverseCount;
+  let slope = dweight[place.quad] * inverse * params.inverseCount;
+  for (var pixel = place.pixel; pixel < place.end; pixel += place.lines) {
+    let i = pixel * params.quads + place.quad;
+    dx[i] = scale * (dy[i] - level - (x[i] - center) * slope);
+  }
+}

@@ -1,0 +1,69 @@
+// copyChannels: y[pixel, c] = x[pixel, c - offset] for the channels c in [first, end); others are zero, or, with keep = 1, those
+// below `first` stay. Concatenation writes one input after the other in this way; slices and their gradients are one call.
+//
+// x  image of `inputQuads` vec4 a pixel (4*inputQuads > end - 1 - offset, first - offset >= 0)
+// y  image of `outputQuads` vec4 a pixel; the quads [firstQuad, firstQuad + quads) of each pixel are assigned
+// Threads: one a vec4 of y to assign: x along the row (column * quads + quad), y rows, z images.
+
+struct Params {
+  height: i32,
+  width: i32,
+  inputQuads: i32,
+  outputQuads: i32,
+  firstQuad: i32,
+  quads: i32,
+  offset: i32,
+  first: i32,
+  end: i32,
+  keep: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+
+// a / b for 0 <= a < 2^20. A processor divides eight floats faster than one integer.
+fn divide(a: i32, b: i32) -> i32 {
+  return i32((f32(a) + 0.5) / f32(b));
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let i = i32(id.x);
+  if (i >= params.width * params.quads) {
+    return;
+  }
+  let column = divide(i, params.quads);
+  let pixel = (i32(id.z) * params.height + i32(id.y)) * params.width + column;
+  let quad = params.firstQuad + i - column * params.quads;
+  let at = pixel * params.outputQuads + quad;
+  let channel = quad * 4;
+
+  // The four channels lie in one quad of x, or in two neighbouring ones, of which the first begins `shift` channels earlier.
+  let source = channel - params.offset;
+  let shift = u32(source & 3);
+  let low = source >> 2;
+  let start = pixel * params.inputQuads;
+  var value = vec4f();
+  if (low >= 0 && low < params.inputQuads) {
+    value = x[start + low];
+  }
+  if (shift != 0) {
+    var next = vec4f();
+    if (low + 1 >= 0 && low + 1 < params.inputQuads) {
+      next = x[start + low + 1];
+    }
+    switch shift {
+      case 1: { value = vec4f(value.yzw, next.x); }
+      case 2: { value = vec4f(value.zw, next.xy); }
+      default: { value = vec4f(value.w, next.xyz); }
+    }
+  }
+
+  let channels = channel + vec4i(0, 1, 2, 3);
+  var rest = vec4f();
+  if (params.keep != 0 && channel < params.first) {
+    rest = select(rest, y[at], channels < vec4i(params.first));
+  }
+  y[at] = select(rest, value, (channels >= vec4i(params.first)) & (channels < vec4i(params.end)));
+}

@@ -1,0 +1,36 @@
+// pad2d: y[oy, ox] = x[oy - top, ox - left] where that lies inside x, else 0. Negative amounts crop; the gradient is the same
+// kernel with the amounts negated.
+//
+// x, y  images of inputHeight by inputWidth and outputHeight by outputWidth, `quads` vec4 a pixel
+// Threads: one a vec4 of y: x along the row (column * quads + quad), y rows, z images. Assigns; pads stay zero.
+
+struct Params {
+  quads: i32,
+  inputHeight: i32,
+  inputWidth: i32,
+  outputHeight: i32,
+  outputWidth: i32,
+  left: i32,
+  top: i32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  let at = vec3i(id);
+  let outputRow = params.outputWidth * params.quads;
+  let inputRow = params.inputWidth * params.quads;
+  if (at.x >= outputRow) {
+    return;
+  }
+  let ix = at.x - params.left * params.quads;
+  let iy = at.y - params.top;
+  var value = vec4f();
+  if (ix >= 0 && ix < inputRow && iy >= 0 && iy < params.inputHeight) {
+    value = x[(at.z * params.inputHeight + iy) * inputRow + ix];
+  }
+  y[(at.z * params.outputHeight + at.y) * outputRow + at.x] = value;
+}

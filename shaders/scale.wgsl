@@ -1,0 +1,19 @@
+// y = factor * x over `count` vec4f. Assigns. Layout does not matter; pads stay zero.
+// One invocation a vec4f, workgroups of 64 folded over x and y.
+
+struct Params {
+  count: u32,
+  factor: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * 64;
+  if (i < params.count) {
+    y[i] = params.factor * x[i];
+  }
+}

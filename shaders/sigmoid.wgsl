@@ -1,0 +1,40 @@
+// forward:  y = 1 / (1 + exp(-x)), written with exp(-|x|), which cannot overflow
+// gradient: dx = dy * y * (1 - y)
+// Both over `count` vec4f of an image or vector with `channels` channels, from an image's first vec4f on; assign; pads zero.
+// One invocation a vec4f, workgroups of 64 folded over x and y.
+
+struct Params {
+  count: u32,
+  channels: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(3) var<storage, read> y_saved: array<vec4f>;
+@group(0) @binding(4) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> dx: array<vec4f>;
+
+fn is_channel(i: u32) -> vec4<bool> {
+  let quads = (params.channels + 3) / 4;
+  return vec4u(0, 1, 2, 3) + (i % quads) * 4 < vec4u(params.channels);
+}
+
+@compute @workgroup_size(64)
+fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * 64;
+  if (i < params.count) {
+    let value = x[i];
+    let e = exp(-abs(value));
+    y[i] = select(vec4f(0), select(e, vec4f(1), value >= vec4f(0)) / (1 + e), is_channel(i));
+  }
+}
+
+@compute @workgroup_size(64)
+fn gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * 64;
+  if (i < params.count) {
+    let s = y_saved[i];
+    dx[i] = dy[i] * s * (1 - s);
+  }
+}

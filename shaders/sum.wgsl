@@ -1,0 +1,23 @@
+// Gradient of a sum over all elements (the sum itself is sumRows.wgsl): dx = scale * dy[0], over `count` vec4f of an image or vector with
+// `channels` channels, from an image's first vec4f on. Assigns; pads zero.
+// One invocation a vec4f, workgroups of 64 folded over x and y.
+
+struct Params {
+  count: u32,
+  channels: u32,
+  scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> dx: array<vec4f>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * 64;
+  if (i < params.count) {
+    let quads = (params.channels + 3) / 4;
+    let is_channel = vec4u(0, 1, 2, 3) + (i % quads) * 4 < vec4u(params.channels);
+    dx[i] = select(vec4f(0), vec4f(params.scale * dy[0].x), is_channel);
+  }
+}
