@@ -1,6 +1,6 @@
 /**
- * Segmentation metrics from pixel counts. The GPU counts (`ops/segmentationCounts.ts`); ratios are taken here, in float64. Data-set values
- * come from counts added over images, never from means of means.
+ * Segmentation metrics from pixel counts. The GPU counts (`ops/segmentationCounts.ts`); ratios are taken here, in
+ * float64. Data-set values come from counts added over images, never from means of means.
  */
 
 /** Pixels of one image, or of many added up. */
@@ -13,7 +13,10 @@ export interface PixelCounts {
   pixels: number;
 }
 
-/** Splits what `segmentationCounts` gives ([N, 4, 1, 1], plain order) into images; `count` leaves padding images of a partial batch out. */
+/**
+ * Splits what `segmentationCounts` gives ([N, 4, 1, 1], plain order) into images; `count` leaves padding images of a
+ * partial batch out.
+ */
 export function readCounts(values: ArrayLike<number>, count = values.length / 4): PixelCounts[] {
   if (values.length % 4 !== 0 || count * 4 > values.length) {
     throw new Error(`readCounts: ${values.length} numbers cannot be the counts of ${count} images, four an image`);
@@ -53,9 +56,13 @@ export function iou(counts: PixelCounts): number {
 }
 
 /** The share of pixels on which prediction and target agree, background included (report 1 calls it Dice). */
-export const pixelAccuracy = (counts: PixelCounts): number => (counts.pixels - union(counts) + counts.intersection) / counts.pixels;
+export const pixelAccuracy = (counts: PixelCounts): number =>
+  (counts.pixels - union(counts) + counts.intersection) / counts.pixels;
 
-/** Dice of probabilities without a threshold, from what `diceSums` gives for a row: sums of p t, of p and of t (report 2's score). */
+/**
+ * Dice of probabilities without a threshold, from what `diceSums` gives for a row: sums of p t, of p and of t (report
+ * 2's score).
+ */
 export const softDice = (sums: ArrayLike<number>, eps = 1e-8): number => (2 * sums[0]) / (sums[1] + sums[2] + eps);
 
 export interface SegmentationScores {
@@ -74,7 +81,8 @@ export interface SegmentationScores {
  */
 export function segmentationScores(images: readonly PixelCounts[]): SegmentationScores {
   if (images.length === 0) throw new Error('segmentationScores: there are no images');
-  const mean = (score: (counts: PixelCounts) => number) => images.reduce((sum, image) => sum + score(image), 0) / images.length;
+  const mean = (score: (counts: PixelCounts) => number) =>
+    images.reduce((sum, image) => sum + score(image), 0) / images.length;
   const total = totalCounts(images);
   return {
     dice: mean(dice),

@@ -1,6 +1,7 @@
 /**
- * Optimizers over all parameters at once. Gradients are placed into the arena 'gradient' by the plan, so an update is one dispatch a chunk of
- * memory, however many parameters there are. Semantics are PyTorch's (1.13), checked against its values.
+ * Optimizers over all parameters at once. Gradients are placed into the arena 'gradient' by the plan, so an update is
+ * one dispatch a chunk of memory, however many parameters there are. Semantics are PyTorch's (1.13), checked against
+ * its values.
  */
 import type { Graph, Tensor } from './graph.js';
 import { ADAM_STATE, adamHyper, adamOp } from './ops/adam.js';
@@ -33,7 +34,10 @@ export interface AdamSettings {
 export type OptimizerSettings = SgdSettings | AdamSettings;
 
 export interface OptimizerStep {
-  /** The L2 norm of all gradients together before clipping, a vector [1]. Computed when it clips or the plan names it as an output. */
+  /**
+   * The L2 norm of all gradients together before clipping, a vector [1]. Computed when it clips or the plan names it as
+   * an output.
+   */
   norm: Tensor;
   /** The input that takes `hyperValues` before every step. */
   hyper: Tensor;
@@ -41,15 +45,23 @@ export interface OptimizerStep {
 
 export interface Optimizer {
   readonly kind: OptimizerSettings['kind'];
-  /** Arenas with the optimizer's state: what a checkpoint has to hold (`variables.read`, `variables.set`) besides the step count. */
+  /**
+   * Arenas with the optimizer's state: what a checkpoint has to hold (`variables.read`, `variables.set`) besides the
+   * step count.
+   */
   readonly stateNames: readonly string[];
   /**
-   * Records norm, clipping and update behind everything recorded so far. With `clipNorm` the gradients themselves are multiplied by
-   * min(1, clipNorm / (norm + 1e-6)), so a gradient read after the step is the clipped one.
+   * Records norm, clipping and update behind everything recorded so far. With `clipNorm` the gradients themselves are
+   * multiplied by min(1, clipNorm / (norm + 1e-6)), so a gradient read after the step is the clipped one.
    * @param gradients one a parameter, as `gradients()` gives them
    * @throws Error naming a parameter that has no gradient, or one of another shape
    */
-  step(graph: Graph, parameters: readonly Variable[], gradients: readonly Tensor[], options?: { clipNorm?: number }): OptimizerStep;
+  step(
+    graph: Graph,
+    parameters: readonly Variable[],
+    gradients: readonly Tensor[],
+    options?: { clipNorm?: number },
+  ): OptimizerStep;
   /**
    * What the host writes into `hyper` before a step.
    * @param step counts from 1 over the whole run
@@ -91,17 +103,22 @@ interface Update {
 }
 
 function inRange(kind: string, name: string, value: number, low: number, high: number): number {
-  if (!(value >= low && value < high)) throw new Error(`${kind}: ${name} is ${value}; it lies in ${low} <= ${name} < ${high}`);
+  if (!(value >= low && value < high))
+    throw new Error(`${kind}: ${name} is ${value}; it lies in ${low} <= ${name} < ${high}`);
   return value;
 }
 
-function sgdUpdate({ kind, momentum = 0, nesterov = false, weightDecay = 0 }: SgdSettings, variables: Variables): Update {
+function sgdUpdate(
+  { kind, momentum = 0, nesterov = false, weightDecay = 0 }: SgdSettings,
+  variables: Variables,
+): Update {
   inRange(kind, 'momentum', momentum, 0, 1);
   inRange(kind, 'weightDecay', weightDecay, 0, Infinity);
   if (nesterov && momentum === 0) throw new Error('sgd: nesterov needs momentum');
   return {
     stateNames: momentum === 0 ? [] : [SGD_STATE],
-    record: (graph, inputs, clip) => void graph.record(sgdOp, inputs, [], { variables, momentum, nesterov, weightDecay, clip }),
+    record: (graph, inputs, clip) =>
+      void graph.record(sgdOp, inputs, [], { variables, momentum, nesterov, weightDecay, clip }),
     hyperValues: (learningRate) => [learningRate, 0, 0, 0],
   };
 }
@@ -116,15 +133,20 @@ function adamUpdate(settings: AdamSettings, variables: Variables): Update {
   return {
     stateNames: Object.values(ADAM_STATE),
     record: (graph, inputs, clip) =>
-      void graph.record(adamOp, inputs, [], { variables, betas, weightDecay: kind === 'adamw' ? 0 : weightDecay, clip }),
+      void graph.record(adamOp, inputs, [], {
+        variables,
+        betas,
+        weightDecay: kind === 'adamw' ? 0 : weightDecay,
+        clip,
+      }),
     hyperValues: (learningRate, step) => adamHyper({ kind, betas, eps, weightDecay }, learningRate, step),
   };
 }
 
 /**
- * Has every gradient written into its parameter's place of the arena. A gradient that cannot be made there itself gets a copy there: an
- * input, a variable's own value, one tensor for several parameters; and one that a node reads to make another gradient, since a
- * dispatch cannot read and write one buffer.
+ * Has every gradient written into its parameter's place of the arena. A gradient that cannot be made there itself gets
+ * a copy there: an input, a variable's own value, one tensor for several parameters; and one that a node reads to make
+ * another gradient, since a dispatch cannot read and write one buffer.
  */
 function placeGradients(
   graph: Graph,
@@ -151,7 +173,8 @@ function placeGradients(
           `${parameter.name} [${parameter.shape.join(', ')}] (${parameter.layout})`,
       );
     }
-    if (gradient.gradientOf) throw new Error(`optimizer: this graph has a step that uses the gradient ${gradient} already`);
+    if (gradient.gradientOf)
+      throw new Error(`optimizer: this graph has a step that uses the gradient ${gradient} already`);
     const direct = gradient.producer !== undefined && uses.get(gradient) === 1 && !readForAnother.has(gradient);
     const placed = direct ? gradient : scale(gradient, 1);
     placed.gradientOf = parameter;

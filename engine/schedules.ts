@@ -31,13 +31,16 @@ export interface CosineSettings {
 }
 
 /**
- * Linear warm-up to `rate`, then half a cosine down to `minimum`: minimum + (rate - minimum) (1 + cos(pi x)) / 2 with x from 0 right after the
- * warm-up to 1 at `total`. Source: Loshchilov and Hutter, "SGDR", 2017, without restarts; PyTorch's `CosineAnnealingLR` when warmup is 0.
+ * Linear warm-up to `rate`, then half a cosine down to `minimum`: minimum + (rate - minimum) (1 + cos(pi x)) / 2 with x
+ * from 0 right after the warm-up to 1 at `total`. Source: Loshchilov and Hutter, "SGDR", 2017, without restarts;
+ * PyTorch's `CosineAnnealingLR` when warmup is 0.
  * @throws Error when the warm-up is not shorter than the whole
  */
 export function cosineWithWarmup(rate: number, { unit, warmup = 0, total, minimum = 0 }: CosineSettings): Schedule {
   if (!(warmup >= 0 && total > warmup)) {
-    throw new Error(`cosine schedule: ${total} ${unit}s with a warm-up of ${warmup}; the warm-up has to be shorter than the whole`);
+    throw new Error(
+      `cosine schedule: ${total} ${unit}s with a warm-up of ${warmup}; the warm-up has to be shorter than the whole`,
+    );
   }
   return (epoch, step) => {
     const at = unit === 'epoch' ? epoch : step;

@@ -4,8 +4,8 @@
 //   m = beta1 * m + (1 - beta1) * g'
 //   v = beta2 * v + (1 - beta2) * g' * g'
 //   p = p - hyper.x * p - hyper.y * m / (hyper.z * sqrt(v) + hyper.w)
-// hyper is made by `adamHyper` (engine/ops/adam.ts), which says what it holds for each optimizer; hyper.w > 0. 1 - beta comes from the
-// host, where it is taken in float64. Where variables leave space everything is zero and stays zero.
+// hyper is made by `adamHyper` (engine/ops/adam.ts), which says what it holds for each optimizer; hyper.w > 0. 1 - beta
+// comes from the host, where it is taken in float64. Where variables leave space everything is zero and stays zero.
 // Invocation `part` of `parts` takes the vec4f part, part + parts, ...; workgroups of 64 folded over x and y.
 
 struct Params {

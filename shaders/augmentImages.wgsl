@@ -1,14 +1,15 @@
-// Photos packed as one u32 a pixel (bytes R, G, B, M) to network input, with 16 parameters an image; defined by applyAugmentation
-// in data/augment.ts. For output pixel (x, y), with integers at pixel centres:
-//   source = (a x + b y + c, d x + e y + f); photo bilinear on bytes / 255, or nearest; mask M != 0 at the nearest pixel
-//   brightness, contrast, saturation in the order given, each clamp(factor * rgb + (1 - factor) * other, 0, 1), where other is black, the mean
-//   grey of the image as it is at that step, the pixel's grey
+// Photos packed as one u32 a pixel (bytes R, G, B, M) to network input, with 16 parameters an image; defined by
+// applyAugmentation in data/augment.ts. For output pixel (x, y), with integers at pixel centres:
+//   source = (a x + b y + c, d x + e y + f); photo bilinear on bytes / 255, or nearest; mask M != 0 at the nearest
+//   brightness, contrast, saturation in the order given, each clamp(factor * rgb + (1 - factor) * other, 0, 1), where
+//   other is black, the mean grey of the image as it is at that step, the pixel's grey
 //   image = (rgb - mean) / std
-// grey: sums[first + image][part] = (grey at the contrast step summed over a part of the pixels, 0, 0, 0); zeros where the contrast is 1
+// grey: sums[first + image][part] = (grey at the contrast step summed over a part of the pixels, 0, 0, 0); zeros where
+//   the contrast is 1
 // main: image and mask, with meanGrey[image].x
-// `images` of the batch beginning with `first`, `length` = height * width pixels each; pixels, mask and image begin with image `first`, the
-// others with image 0. Invocation `part` of `parts` an image takes its pixels part, part + parts, ... (main: one each). Assign; pads zero.
-// Workgroups of 64 folded over x and y.
+// `images` of the batch beginning with `first`, `length` = height * width pixels each; pixels, mask and image begin
+// with image `first`, the others with image 0. Invocation `part` of `parts` an image takes its pixels part,
+// part + parts, ... (main: one each). Assign; pads zero. Workgroups of 64 folded over x and y.
 
 struct Params {
   images: u32,
@@ -91,15 +92,20 @@ fn source_of(a: Augmentation, pixel: u32) -> vec2f {
   return vec2f(dot(a.row_x, at), dot(a.row_y, at));
 }
 
+fn photo_pixel(image_index: u32, at: vec2i, a: Augmentation) -> vec3f {
+  return fetch(image_index, at, a.reflect).rgb;
+}
+
 fn photo_at(a: Augmentation, image_index: u32, source: vec2f) -> vec3f {
   if (!a.bilinear) {
-    return fetch(image_index, vec2i(floor(source + 0.5)), a.reflect).rgb;
+    return photo_pixel(image_index, vec2i(floor(source + 0.5)), a);
   }
   let corner = floor(source);
   let weight = source - corner;
   let at = vec2i(corner);
-  let upper = mix(fetch(image_index, at, a.reflect).rgb, fetch(image_index, at + vec2i(1, 0), a.reflect).rgb, weight.x);
-  let lower = mix(fetch(image_index, at + vec2i(0, 1), a.reflect).rgb, fetch(image_index, at + vec2i(1, 1), a.reflect).rgb, weight.x);
+  let upper = mix(photo_pixel(image_index, at, a), photo_pixel(image_index, at + vec2i(1, 0), a), weight.x);
+  let below = at + vec2i(0, 1);
+  let lower = mix(photo_pixel(image_index, below, a), photo_pixel(image_index, below + vec2i(1, 0), a), weight.x);
   return mix(upper, lower, weight.y);
 }
 

@@ -1,4 +1,5 @@
-// terms:    sums[first + image][part] = scale * sum over a part of an image of  -(t log(p) + (1 - t) log(1 - p)), logarithms >= -100
+// terms:    sums[first + image][part] = scale * sum over a part of an image of  -(t log(p) + (1 - t) log(1 - p)),
+//           logarithms not below -100
 // gradient: dp = scale * dLoss * (p - t) / max(p (1 - p), 1e-12)
 // Images of `channels` channels, `length` vec4f each; a range of `images` of the batch, beginning with image `first`.
 // Invocation `part` of `parts` an image takes its vec4f part, part + parts, ... Assign; pads zero.

@@ -25,6 +25,12 @@ fn is_channel(i: u32) -> vec4<bool> {
   return vec4u(0, 1, 2, 3) + (i % quads) * 4 < vec4u(params.channels);
 }
 
+// log(1 + e) for 0 <= e <= 1; 1 + e would round most of a small e away, and with it the loss of a sure and right
+// prediction.
+fn log1p(e: vec4f) -> vec4f {
+  return select(log(1 + e), e * (1 - e * (0.5 - e / 3)), e < vec4f(0.01));
+}
+
 @compute @workgroup_size(64)
 fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let at = id.x + id.y * groups.x * 64;
@@ -36,7 +42,7 @@ fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
   for (var k = at % params.parts; k < params.length; k += params.parts) {
     let i = image * params.length + k;
     let logit = z[i];
-    let term = max(logit, vec4f(0)) - logit * t[i] + log(1 + exp(-abs(logit)));
+    let term = max(logit, vec4f(0)) - logit * t[i] + log1p(exp(-abs(logit)));
     sum += select(vec4f(0), term, is_channel(i));
   }
   sums[params.first * params.parts + at] = params.scale * sum;

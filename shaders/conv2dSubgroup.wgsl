@@ -1,15 +1,14 @@
 enable subgroups;
 diagnostic(off, subgroup_uniformity);
 // conv2dSubgroup: convolution and transposed convolution for CPU adapters (fixed subgroup size LANES), any kernel and
-//   stride.
+// stride.
 //
 //   As a GEMM: M = output pixels (flattened), N = output channels, K = taps * input channels; sums as in conv2dPlain.
 //   transposed = 1 is done in strideY*strideX phases, the output pixels of one residue (oy % strideY, ox % strideX):
 //   all of them use the same taps, and phase and tap give the input pixel without division.
 //
 // x, y, w, bias: as in conv2dPlain
-// Tile: a workgroup is one subgroup and computes PIXELS pixels x 4*LANES channels; a lane owns four neighbouring
-//   channels.
+// Tile: a workgroup is one subgroup and computes PIXELS pixels x 4*LANES channels; a lane owns four neighbours.
 //   On a software adapter a load costs more than 100 multiply-adds, one gather per lane, and broadcasts are nearly
 //   free: so the lanes load the quads of LANES different pixels, and subgroupBroadcast spreads them.
 //   Measured, 3x3 stride 2, 64->128 channels, 32x32, N=2, on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz
@@ -86,7 +85,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let n${g} = p${g} / size.y / size.x;
   let iy${g} = my${g} * inStep.x + offset.x;
   let ix${g} = mx${g} * inStep.y + offset.y;
-  let to${g} = ((n${g} * i32(params.outputHeight) + my${g} * outStep.x + phase.x) * i32(params.outputWidth) + mx${g} * outStep.y + phase.y) * i32(params.outputQuads);
+  let oy${g} = my${g} * outStep.x + phase.x;
+  let ox${g} = mx${g} * outStep.y + phase.y;
+  let to${g} = u32((n${g} * i32(params.outputHeight) + oy${g}) * i32(params.outputWidth) + ox${g}) * params.outputQuads;
 #end
   var start4 = vec4f();
   if (params.hasBias != 0u) {
@@ -125,7 +126,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             let b${j} = subgroupBroadcast(q[${j}], ${l}u);
 #end
 #for v in 0..4
-            a${g * LANES + l}_${v} = fma(b3, w${v}[3], fma(b2, w${v}[2], fma(b1, w${v}[1], fma(b0, w${v}[0], a${g * LANES + l}_${v}))));
+            a${g * LANES + l}_${v} = fma(b3, w${v}[3], fma(b2, w${v}[2],
+              fma(b1, w${v}[1], fma(b0, w${v}[0], a${g * LANES + l}_${v}))));
 #end
           }
 #end
@@ -140,7 +142,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let count = pixels - start;
 #for p in 0..PIXELS
     if (${p} < count) {
-      y[u32(subgroupBroadcast(to${p / LANES}, ${p % LANES}u)) + o4] = vec4f(a${p}_0, a${p}_1, a${p}_2, a${p}_3);
+      y[subgroupBroadcast(to${p / LANES}, ${p % LANES}u) + o4] = vec4f(a${p}_0, a${p}_1, a${p}_2, a${p}_3);
     }
 #end
   }

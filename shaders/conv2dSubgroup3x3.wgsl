@@ -80,7 +80,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for i in 0..ROWS
 #for j in 0..COLUMNS + 2
     {
-      let b = subgroupBroadcast(q${((i + ky) * (COLUMNS + 2) + j) / LANES}[${c}], ${((i + ky) * (COLUMNS + 2) + j) % LANES}u);
+      let b = subgroupBroadcast(q${((i + ky) * (COLUMNS + 2) + j) / LANES}[${c}],
+        ${((i + ky) * (COLUMNS + 2) + j) % LANES}u);
 #for kx in 0..3
 #if j - kx >= 0 && j - kx < COLUMNS
       a${i}_${j - kx} = fma(b, w${ky}_${kx}[${c}], a${i}_${j - kx});

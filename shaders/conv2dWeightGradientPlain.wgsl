@@ -1,12 +1,11 @@
 // conv2dWeightGradientPlain: gradient of a convolution's or transposed convolution's filter, one quad per thread. The
 // obvious form: the one that the fast forms are tested against, and that runs on any adapter.
 //
-//   dw[r,ky,kx,o] = sum over n,py,px of a[n, py*aStrideY + ky*aTap - aPadTop, ..., r] * b[n, py*bStrideY + ky*bTap -
-//   bPadTop, ..., o]
-//     (py, px) run over height x width; what lies outside a or b adds nothing.
-//     conv2d:           a = input, aStride = stride, aTap = 1; b = output gradient, bStride = 1, bTap = 0; grid =
-//     output convTranspose2d:  a = input, aStride = 1, aTap = 0; b = output gradient, bStride = stride, bTap = 1; grid
-//     = input
+//   dw[r,ky,kx,o] = sum over n,py,px of a[n,ya,xa,r] * b[n,yb,xb,o]
+//     (py, px) run over height x width; ya = py*aStrideY + ky*aTap - aPadTop, likewise xa, yb, xb; what lies outside a or
+//     b adds nothing. a is the input, b the gradient of the output, and the taps shift the one that is larger:
+//     conv2d:           (py, px) over the output, aStride = stride, aTap = 1, aPad = padding, bStride = 1, bTap = bPad = 0
+//     convTranspose2d:  (py, px) over the input, aStride = 1, aTap = aPad = 0, bStride = stride, bTap = 1, bPad = padding
 //
 // a, b  images (n, h, w, quads) of vec4 over channels, pad channels 0
 // dw    filter (r4, tap, o) of vec4 over r; assigned, pads 0 because the images' pads are

@@ -65,7 +65,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for i in 0..ROWS
   let tap${i} = min((first + ${i}u) / params.rowsPerTap, taps - 1u);
   let quad${i} = min((first + ${i}u) % params.rowsPerTap, params.aQuads - 1u);
-  let shift${i} = vec2i(vec2u(tap${i} / params.kernelWidth, tap${i} % params.kernelWidth) * params.aTap) - vec2i(params.aPadTop, params.aPadLeft);
+  let shift${i} = vec2i(vec2u(tap${i} / params.kernelWidth, tap${i} % params.kernelWidth) * params.aTap)
+    - vec2i(params.aPadTop, params.aPadLeft);
 #end
 #for i in 0..ROWS
 #for c in 0..4
@@ -88,7 +89,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for i in 0..ROWS
     let ia${i} = ia + shift${i};
     let inside${i} = insideB && all(ia${i} >= vec2i()) && all(ia${i} < aSize);
-    let q${i} = select(vec4f(), a[select(0u, u32((n * aSize.x + ia${i}.x) * aSize.y + ia${i}.y) * params.aQuads + quad${i}, inside${i})], inside${i});
+    let at${i} = u32((n * aSize.x + ia${i}.x) * aSize.y + ia${i}.y) * params.aQuads + quad${i};
+    let q${i} = select(vec4f(), a[select(0u, at${i}, inside${i})], inside${i});
 #end
     let weight = select(0u, 1u, insideB);
 #for l in 0..LANES
@@ -114,7 +116,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for i in 0..ROWS
     if ((first + ${i}u) / params.rowsPerTap < taps && (first + ${i}u) % params.rowsPerTap < params.aQuads) {
 #for v in 0..4
-      dw[to + (quad${i} * taps + tap${i}) * channels + ${v}u] = vec4f(s${i}_0_${v}, s${i}_1_${v}, s${i}_2_${v}, s${i}_3_${v});
+      dw[to + (quad${i} * taps + tap${i}) * channels + ${v}u] =
+        vec4f(s${i}_0_${v}, s${i}_1_${v}, s${i}_2_${v}, s${i}_3_${v});
 #end
     }
 #end

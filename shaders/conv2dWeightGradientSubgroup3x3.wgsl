@@ -1,7 +1,7 @@
 enable subgroups;
 diagnostic(off, subgroup_uniformity);
 // conv2dWeightGradientSubgroup3x3: filter gradient of a 3x3 stride-1 convolution, for CPU adapters (fixed subgroup size
-//   LANES).
+// LANES).
 //
 //   dw[r,ky,kx,o] = sum over n,oy,ox of x[n, oy+ky-padTop, ox+kx-padLeft, r] * dy[n,oy,ox,o]
 //
@@ -85,7 +85,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #end
       let dyAt = ((n * params.outputHeight + oy) * params.outputWidth + left) * channels + oSafe;
 #for j in 0..LANES - 2
-      let d${j} = select(0.0, dy[select(0u, dyAt + ${j}u * channels, left + ${j}u < params.outputWidth)], left + ${j}u < params.outputWidth);
+      let inside${j} = left + ${j}u < params.outputWidth;
+      let d${j} = select(0.0, dy[select(0u, dyAt + ${j}u * channels, inside${j})], inside${j});
 #end
 #for ky in 0..3
 #for r in 0..4 * QUADS
@@ -113,7 +114,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for q in 0..QUADS
     if (r4 + ${q}u < params.inputQuads) {
 #for t in 0..9
-      dw[to + ${q * 9 + t}u * channels] = vec4f(s${t}_${q * 4}, s${t}_${q * 4 + 1}, s${t}_${q * 4 + 2}, s${t}_${q * 4 + 3});
+      dw[to + ${q * 9 + t}u * channels] =
+        vec4f(s${t}_${q * 4}, s${t}_${q * 4 + 1}, s${t}_${q * 4 + 2}, s${t}_${q * 4 + 3});
 #end
     }
 #end

@@ -59,7 +59,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   let hasA = tap < taps && quad < params.aQuads;
   let o4Loaded = group.x * 16u + lane;
   let hasB = o4Loaded < params.bQuads;
-  let aShift = vec2i(vec2u(tap / params.kernelWidth, tap % params.kernelWidth) * params.aTap) - vec2i(params.aPadTop, params.aPadLeft);
+  let aShift = vec2i(vec2u(tap / params.kernelWidth, tap % params.kernelWidth) * params.aTap)
+    - vec2i(params.aPadTop, params.aPadLeft);
   let tileTap = group.y * 16u / params.rowsPerTap;
   let bShift = vec2i(vec2u(tileTap / params.kernelWidth, tileTap % params.kernelWidth) * params.bTap)
     - vec2i(params.bPadTop, params.bPadLeft);

@@ -1,8 +1,9 @@
-// terms:    sums[first + image][part] = (scale * sum over a part of an image's pixels of  log(sum_k exp(z_k)) - z_label, 0, 0, 0)
+// terms:    sums[first + image][part] = (scale * sum over a part of an image's pixels of the loss, 0, 0, 0), where
+//           loss = log(sum_k exp(z_k)) - z_label
 // gradient: dz_k = scale * dLoss * (exp(z_k) / sum_j exp(z_j) - (k == label))
-// z and dz: images of `classes` channels; labels: images of one channel with class numbers; `length` pixels each. A range of
-// `images` of the batch, beginning with image `first`. Invocation `part` of `parts` an image takes its pixels part, part + parts, ...
-// Assign; pads zero. Workgroups of 64 folded over x and y.
+// z and dz: images of `classes` channels; labels: images of one channel with class numbers; `length` pixels each. A
+// range of `images` of the batch, beginning with image `first`. Invocation `part` of `parts` an image takes its pixels
+// part, part + parts, ... Assign; pads zero. Workgroups of 64 folded over x and y.
 
 struct Params {
   images: u32,

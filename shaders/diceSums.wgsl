@@ -1,5 +1,6 @@
 // terms:    sums[first + image][part] = (sum of p t, sum of p, sum of t, 0) over a part of an image and its channels
-// gradient: dp = dSums[row].x * t + dSums[row].y, where row = rowStep * image: 0 for sums over the batch, the image for sums per image
+// gradient: dp = dSums[row].x * t + dSums[row].y, where row = rowStep * image: 0 for sums over the batch, the image for
+//           sums per image
 // Images of `channels` channels, `length` vec4f each; a range of `images` of the batch, beginning with image `first`.
 // Invocation `part` of `parts` an image takes its vec4f part, part + parts, ... Assign; pads zero.
 // Workgroups of 64 folded over x and y.

@@ -1,6 +1,6 @@
 // Gradient of the mean over height and width (the mean itself is sumRows.wgsl): dx[n, y, x, c] = scale * dy[n, c].
-// Images of `length` vec4f, `quads` a pixel; a range of `images` of the batch, beginning with image `first`. Assigns; pads zero, as dy's are.
-// One invocation a vec4f (parts = length), workgroups of 64 folded over x and y.
+// Images of `length` vec4f, `quads` a pixel; a range of `images` of the batch, beginning with image `first`. Assigns;
+// pads zero, as dy's are. One invocation a vec4f (parts = length), workgroups of 64 folded over x and y.
 
 struct Params {
   images: u32,

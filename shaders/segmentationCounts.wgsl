@@ -1,7 +1,8 @@
-// sums[first + image][part] = over a part of an image, the pixels that are foreground in prediction and target, in the prediction, in the
-// target, and all pixels. Foreground: x > threshold in the prediction, t > 0.5 in the target.
+// sums[first + image][part] = over a part of an image, the pixels that are foreground in prediction and target, in the
+// prediction, in the target, and all pixels. Foreground: x > threshold in the prediction, t > 0.5 in the target.
 // Images of one channel, `length` pixels each; a range of `images` of the batch, beginning with image `first`.
-// Invocation `part` of `parts` an image takes its pixels part, part + parts, ... Assigns. Workgroups of 64 folded over x and y.
+// Invocation `part` of `parts` an image takes its pixels part, part + parts, ... Assigns. Workgroups of 64 folded over
+// x and y.
 
 struct Params {
   images: u32,

@@ -1,7 +1,8 @@
 // SGD as PyTorch has it (dampening 0), over `count` vec4f of a chunk of the arenas, in place:
 //   CLIP:     g = g * min(1, clipNorm / (norm + 1e-6)), written back, as torch.nn.utils.clip_grad_norm_ does
 //   g' = g + weightDecay * p
-//   MOMENTUM: v = momentum * v + g' (v starts as zeros), step = v, or g' + momentum * v under NESTEROV; otherwise step = g'
+//   MOMENTUM: v = momentum * v + g' (v starts as zeros), step = v, or g' + momentum * v under NESTEROV; otherwise step
+//   = g'
 //   p = p - hyper.x * step
 // hyper.x is the learning rate. Where variables leave space everything is zero and stays zero.
 // Invocation `part` of `parts` takes the vec4f part, part + parts, ...; workgroups of 64 folded over x and y.

@@ -1,7 +1,7 @@
 // forward:  y = 1 / (1 + exp(-x)), written with exp(-|x|), which cannot overflow
 // gradient: dx = dy * y * (1 - y)
-// Both over `count` vec4f of an image or vector with `channels` channels, from an image's first vec4f on; assign; pads zero.
-// One invocation a vec4f, workgroups of 64 folded over x and y.
+// Both over `count` vec4f of an image or vector with `channels` channels, from an image's first vec4f on; assign; pads
+// zero. One invocation a vec4f, workgroups of 64 folded over x and y.
 
 struct Params {
   count: u32,

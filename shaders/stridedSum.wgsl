@@ -1,7 +1,8 @@
-// stridedSum: y[i] = x[i] + x[i + count] + x[i + 2*count] + ..., in that order; accumulate = 1 begins with y[i] instead of 0.
+// stridedSum: y[i] = x[i] + x[i + count] + x[i + 2*count] + ..., in that order; accumulate = 1 begins with the old y[i].
 //
-//   The weight gradient's partial filters, one after the other in x, become one (count = a filter's vec4s). The bias gradient,
-//   a sum over pixels, is made in two such passes: count = lines * quads, then count = quads. Parts of a batch accumulate.
+//   The weight gradient's partial filters, one after the other in x, become one (count = a filter's vec4s). The bias
+//   gradient, a sum over pixels, is made in two such passes: count = lines * quads, then count = quads. Parts of a batch
+//   accumulate.
 //
 // x  `total` vec4;  y  `count` vec4
 // Threads: 64 along y; the host dispatches enough of them in x and y.

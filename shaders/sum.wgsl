@@ -1,5 +1,5 @@
-// Gradient of a sum over all elements (the sum itself is sumRows.wgsl): dx = scale * dy[0], over `count` vec4f of an image or vector with
-// `channels` channels, from an image's first vec4f on. Assigns; pads zero.
+// Gradient of a sum over all elements (the sum itself is sumRows.wgsl): dx = scale * dy[0], over `count` vec4f of an
+// image or vector with `channels` channels, from an image's first vec4f on. Assigns; pads zero.
 // One invocation a vec4f, workgroups of 64 folded over x and y.
 
 struct Params {

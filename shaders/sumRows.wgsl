@@ -1,5 +1,6 @@
 // One pass of a long sum: rows of `length` vec4f, each with `inner` sums beside each other, become rows of `parts`.
-//   y[row][part][i] = scale * (x[row][part][i] + x[row][part + parts][i] + x[row][part + 2 parts][i] + ...), in that order
+//   y[row][part][i] = scale * (x[row][part][i] + x[row][part + parts][i] + x[row][part + 2 parts][i] + ...), in that
+//   order
 // ACROSS: the four lanes are added too; y holds the sum in its first lane and zeros in the others.
 //
 // x  [rows][length][inner];  y  [...][parts][inner], assigned from row `firstRow` on

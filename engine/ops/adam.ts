@@ -30,7 +30,10 @@ export const adamOp: Op<Attributes> = {
   },
 };
 
-/** What the kernel's one formula p = p - decay p - rate m / (rootScale sqrt(v) + epsilon) takes; the three optimizers differ in nothing else. */
+/**
+ * What the kernel's one formula p = p - decay p - rate m / (rootScale sqrt(v) + epsilon) takes; the three optimizers
+ * differ in nothing else.
+ */
 export type AdamHyper = [decay: number, rate: number, rootScale: number, epsilon: number];
 
 interface HyperSettings {
@@ -43,16 +46,22 @@ interface HyperSettings {
 /**
  * The numbers of one step, in float64.
  *
- * adam, adamw: p -= lr / c1 * m / (sqrt(v / c2) + eps) with c = 1 - beta^step; adamw first takes lr * weightDecay * p away.
+ * adam, adamw: p -= lr / c1 * m / (sqrt(v / c2) + eps) with c = 1 - beta^step; adamw also takes lr * weightDecay * p.
  * Source: PyTorch `torch.optim.Adam`, `AdamW`.
  *
- * radam: p -= lr / c1 * r sqrt(c2) * m / (sqrt(v) + eps), where r = sqrt((rho-4)(rho-2)rhoInf / ((rhoInf-4)(rhoInf-2)rho)),
- * rhoInf = 2 / (1 - beta2) - 1, rho = rhoInf - 2 step beta2^step / c2; while rho <= 5, p -= lr / c1 * m.
- * Source: Liu et al., "On the Variance of the Adaptive Learning Rate and Beyond", 2020; epsilon as PyTorch 1.13's `torch.optim.RAdam` has it.
+ * radam: p -= lr / c1 * r sqrt(c2) * m / (sqrt(v) + eps), and while rho <= 5, p -= lr / c1 * m, where
+ * r = sqrt((rho - 4) (rho - 2) rhoInf / ((rhoInf - 4) (rhoInf - 2) rho)),
+ * rhoInf = 2 / (1 - beta2) - 1 and rho = rhoInf - 2 step beta2^step / c2.
+ * Source: Liu et al., "On the Variance of the Adaptive Learning Rate and Beyond", 2020; epsilon as PyTorch 1.13's
+ * `torch.optim.RAdam` has it.
  *
  * @param step counts from 1
  */
-export function adamHyper({ kind, betas: [beta1, beta2], eps, weightDecay }: HyperSettings, learningRate: number, step: number): AdamHyper {
+export function adamHyper(
+  { kind, betas: [beta1, beta2], eps, weightDecay }: HyperSettings,
+  learningRate: number,
+  step: number,
+): AdamHyper {
   const c1 = 1 - beta1 ** step;
   const c2 = 1 - beta2 ** step;
   if (kind !== 'radam') {

@@ -35,24 +35,35 @@ export const augmentImagesOp: Op<Normalisation> = {
 
     const parts = Math.ceil((height * width) / GREY_RUN);
     const sums = to.scratch('grey', [images * parts * 4], 'vector');
-    overImages(to, { shader: 'augmentImages', entry: 'grey', run: GREY_RUN }, { mask, pixels }, params, { parameters, sums });
+    overImages(to, { shader: 'augmentImages', entry: 'grey', run: GREY_RUN }, { mask, pixels }, params, {
+      parameters,
+      sums,
+    });
     const meanGrey = to.scratch('meanGrey', [images * 4], 'vector');
     const rows = { sources: [{ binding: sums, rows: images }], length: parts };
     sumRows(to, rows, meanGrey, { scale: 1 / (height * width) });
-    overImages(to, { shader: 'augmentImages', entry: 'main', run: 1 }, { mask, image, pixels }, params, { parameters, meanGrey });
+    overImages(to, { shader: 'augmentImages', entry: 'main', run: 1 }, { mask, image, pixels }, params, {
+      parameters,
+      meanGrey,
+    });
   },
 };
 
 /**
- * From packed photos to what the network sees, augmented: one geometry for photo and mask, then colour, then normalisation. The photo is
- * sampled bilinearly on bytes / 255, the mask at the nearest pixel. The definition is `applyAugmentation` in `data/augment.ts`. No gradient.
+ * From packed photos to what the network sees, augmented: one geometry for photo and mask, then colour, then
+ * normalisation. The photo is sampled bilinearly on bytes / 255, the mask at the nearest pixel. The definition is
+ * `applyAugmentation` in `data/augment.ts`. No gradient.
  *
  * @param pixels words [N, H, W]: bytes R, G, B, M from the lowest on, M not 0 where there is foreground
  * @param parameters image [N, 16, 1, 1], laid out as `augmentationLayout` in `data/augment.ts` says
  * @returns image [N, 3, H, W], and mask [N, 1, H, W] of 0 and 1
  * @throws Error when shapes do not fit or a standard deviation is not positive
  */
-export function augmentImages(pixels: Tensor, parameters: Tensor, { mean, std }: Normalisation): { image: Tensor; mask: Tensor } {
+export function augmentImages(
+  pixels: Tensor,
+  parameters: Tensor,
+  { mean, std }: Normalisation,
+): { image: Tensor; mask: Tensor } {
   if (pixels.layout !== 'words' || pixels.shape.length !== 3) {
     throw new Error(`augmentImages: pixels ${pixels} (${pixels.layout}) have to be words [N, H, W]`);
   }

@@ -22,13 +22,15 @@ export const bceLossGradientOp: Op = {
   name: 'bceLossGradient',
   lower(node, to) {
     const [p, t, dLoss] = node.inputs;
-    overImages(to, { shader: 'bceLoss', entry: 'gradient', run: 1 }, { p, t, dp: node.outputs[0] }, paramsOf(p), { dLoss });
+    overImages(to, { shader: 'bceLoss', entry: 'gradient', run: 1 }, { p, t, dp: node.outputs[0] }, paramsOf(p), {
+      dLoss,
+    });
   },
 };
 
 /**
- * Binary cross entropy of probabilities: the mean of -(t log(p) + (1 - t) log(1 - p)), logarithms not below -100, a vector [1].
- * From logits, `bceWithLogitsLoss` is more exact. The target takes no gradient.
+ * Binary cross entropy of probabilities: the mean of -(t log(p) + (1 - t) log(1 - p)), logarithms not below -100, a
+ * vector [1]. From logits, `bceWithLogitsLoss` is more exact. The target takes no gradient.
  * @param p probabilities, image [N, C, H, W]
  * @param t targets in 0 .. 1, same shape
  * @throws Error when the shapes differ

@@ -28,8 +28,9 @@ export const bceWithLogitsLossGradientOp: Op = {
 };
 
 /**
- * Binary cross entropy of the probabilities sigmoid(z), from the logits: the mean of max(z, 0) - z t + log(1 + exp(-|z|)), a vector [1].
- * It is bceLoss(sigmoid(z), t) in real arithmetic, and stays exact where the sigmoid rounds to 0 or 1. The target takes no gradient.
+ * Binary cross entropy of the probabilities sigmoid(z), from the logits: the mean of max(z, 0) - z t + log(1 +
+ * exp(-|z|)), a vector [1]. It is bceLoss(sigmoid(z), t) in real arithmetic, and stays exact where the sigmoid rounds
+ * to 0 or 1. The target takes no gradient.
  * @param z logits, image [N, C, H, W]
  * @param t targets in 0 .. 1, same shape
  * @throws Error when the shapes differ

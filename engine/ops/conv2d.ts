@@ -25,7 +25,7 @@ export const conv2dOp: Op<Geometry> = {
   },
 };
 
-/** dx[n,r,iy,ix] = sum over o and the taps that lead from (iy,ix) to an output (oy,ox) of dy[n,o,oy,ox] * w[o,r,ky,kx] */
+/** dx[n,c,iy,ix] = sum over o and the taps that lead from (iy,ix) to an output (oy,ox) of dy[n,o,oy,ox] * w[o,c,ky,kx] */
 export const conv2dInputGradientOp: Op<Geometry> = {
   name: 'conv2dInputGradient',
   lower(node, to) {
@@ -40,7 +40,7 @@ export const conv2dInputGradientOp: Op<Geometry> = {
   },
 };
 
-/** dw[o,r,ky,kx] = sum over n,oy,ox of dy[n,o,oy,ox] * x[n, r, oy*stride + ky - padding, ox*stride + kx - padding] */
+/** dw[o,c,ky,kx] = sum over n,oy,ox of dy[n,o,oy,ox] * x[n, c, oy*stride + ky - padding, ox*stride + kx - padding] */
 export const conv2dWeightGradientOp: Op<Geometry> = {
   name: 'conv2dWeightGradient',
   lower(node, to) {
@@ -50,7 +50,7 @@ export const conv2dWeightGradientOp: Op<Geometry> = {
 };
 
 /**
- * y[n,o,oy,ox] = bias[o] + sum over c,ky,kx of x[n, c, oy*stride + ky - padding, ox*stride + kx - padding] * weight[o,c,ky,kx],
+ * y[n,o,oy,ox] = bias[o] + sum over c,ky,kx of x[n,c,iy,ix] * weight[o,c,ky,kx], iy = oy*stride + ky - padding (likewise ix),
  * with zeros outside x: PyTorch's `conv2d` without dilation and groups.
  *
  * @param x (N, C, H, W)
@@ -67,7 +67,7 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, { stride = 1, p
     throw new Error(`conv2d: input has ${channels} channels but weight [${weight.shape.join(', ')}] expects ${expected}`);
   }
   if (bias && (bias.layout !== 'vector' || bias.shape[0] !== out)) {
-    throw new Error(`conv2d: the bias ${bias} (${bias.layout}) should be a vector of ${out} for weight [${weight.shape.join(', ')}]`);
+    throw new Error(`conv2d: the bias ${bias} (${bias.layout}) should be a vector of ${out}, as the weight ${weight} gives`);
   }
   const strides = pair('conv2d: stride', stride, 1);
   const paddings = pair('conv2d: padding', padding, 0);
@@ -75,10 +75,10 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, { stride = 1, p
     Math.floor((input + 2 * paddings[axis] - kernel) / strides[axis]) + 1;
   const [oh, ow] = [size(height, kernelHeight, 0), size(width, kernelWidth, 1)];
   if (oh < 1 || ow < 1) {
-    throw new Error(
-      `conv2d: the kernel ${kernelHeight}x${kernelWidth} is larger than the input ${height}x${width} with padding ${paddings.join('x')}`,
-    );
+    const padded = `${height}x${width} with padding ${paddings.join('x')}`;
+    throw new Error(`conv2d: the kernel ${kernelHeight}x${kernelWidth} is larger than the input ${padded}`);
   }
-  const geometry: Geometry = { kernel: [kernelHeight, kernelWidth], stride: strides, padding: paddings, transposed: false };
-  return recordOne(conv2dOp, bias ? [x, weight, bias] : [x, weight], { shape: [batch, out, oh, ow] }, geometry);
+  const inputs = bias ? [x, weight, bias] : [x, weight];
+  const geometry = { kernel: [kernelHeight, kernelWidth], stride: strides, padding: paddings, transposed: false } as const;
+  return recordOne(conv2dOp, inputs, { shape: [batch, out, oh, ow] }, geometry);
 }

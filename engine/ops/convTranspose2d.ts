@@ -27,12 +27,13 @@ export const convTranspose2dOp: Op<Geometry> = {
   },
 };
 
-/** dx[n,c,iy,ix] = sum over o,ky,kx of dy[n, o, iy*stride + ky - padding, ix*stride + kx - padding] * w[c,o,ky,kx]: a conv2d of dy */
+/** dx[n,c,iy,ix] = sum over o,ky,kx of dy[n, o, iy*stride + ky - padding, ...] * w[c,o,ky,kx]: a conv2d of dy */
 export const convTranspose2dInputGradientOp: Op<Geometry> = {
   name: 'convTranspose2dInputGradient',
   lower(node, to) {
     const [dy, w] = node.inputs;
-    convolve(to, { x: dy, w: transposeFilter(to, w, false), y: node.outputs[0] }, { ...node.attributes, transposed: false });
+    const geometry = { ...node.attributes, transposed: false };
+    convolve(to, { x: dy, w: transposeFilter(to, w, false), y: node.outputs[0] }, geometry);
   },
 };
 
@@ -46,8 +47,8 @@ export const convTranspose2dWeightGradientOp: Op<Geometry> = {
 };
 
 /**
- * y[n, o, iy*stride + ky - padding, ix*stride + kx - padding] gets x[n,c,iy,ix] * weight[c,o,ky,kx] of all c, iy, ix, ky, kx,
- * and bias[o]: PyTorch's `conv_transpose2d` without dilation and groups.
+ * y[n,o,oy,ox] = bias[o] + sum of x[n,c,iy,ix] * weight[c,o,ky,kx] over all c, iy, ix, ky, kx that lead there, which is
+ * oy = iy*stride + ky - padding (likewise ox): PyTorch's `conv_transpose2d` without dilation and groups.
  *
  * @param x (N, C, H, W)
  * @param weight (C, O, kh, kw), layout `transposedFilter`
@@ -71,7 +72,7 @@ export function convTranspose2d(
     throw new Error(`${op}: input has ${channels} channels but weight [${weight.shape.join(', ')}] expects ${expected}`);
   }
   if (bias && (bias.layout !== 'vector' || bias.shape[0] !== out)) {
-    throw new Error(`${op}: the bias ${bias} (${bias.layout}) should be a vector of ${out} for weight [${weight.shape.join(', ')}]`);
+    throw new Error(`${op}: the bias ${bias} (${bias.layout}) should be a vector of ${out}, as the weight ${weight} gives`);
   }
   const strides = pair(`${op}: stride`, stride, 1);
   const paddings = pair(`${op}: padding`, padding, 0);
@@ -85,6 +86,7 @@ export function convTranspose2d(
   if (oh < 1 || ow < 1) {
     throw new Error(`${op}: padding ${paddings.join('x')} leaves nothing of the output of input ${height}x${width}`);
   }
-  const geometry: Geometry = { kernel: [kernelHeight, kernelWidth], stride: strides, padding: paddings, transposed: true };
-  return recordOne(convTranspose2dOp, bias ? [x, weight, bias] : [x, weight], { shape: [batch, out, oh, ow] }, geometry);
+  const inputs = bias ? [x, weight, bias] : [x, weight];
+  const geometry = { kernel: [kernelHeight, kernelWidth], stride: strides, padding: paddings, transposed: true } as const;
+  return recordOne(convTranspose2dOp, inputs, { shape: [batch, out, oh, ow] }, geometry);
 }

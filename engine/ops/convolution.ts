@@ -24,7 +24,8 @@ export type Pair = readonly [number, number];
 export function pair(what: string, value: number | readonly number[], least: number): Pair {
   const both = typeof value === 'number' ? [value, value] : value;
   if (!Array.isArray(both) || both.length !== 2 || both.some((v) => !Number.isInteger(v) || v < least)) {
-    throw new Error(`${what} is ${JSON.stringify(value)}; it has to be a whole number from ${least} up, or two: [rows, columns]`);
+    const given = JSON.stringify(value);
+    throw new Error(`${what} is ${given}; it has to be a whole number from ${least} up, or two: [rows, columns]`);
   }
   return [both[0], both[1]];
 }
@@ -75,8 +76,8 @@ export function chooseConvolve(
   const general = { shader: 'conv2dSubgroup', constants: { LANES: lanes, PIXELS: pixels }, pixels, channels: 4 * lanes };
   const down = Math.ceil(height / TILE);
   if (!is3x3(geometry) || batch * down > traits.maxWorkgroups) return general;
-  // Flattened pixels waste nothing on small maps, but a block of 4*lanes channels does on narrow outputs; full tiles of the 3x3
-  // form are about 1.2 times as fast (22 against 18 GFLOP/s on llvmpipe, 8 lanes, 2 cores).
+  // Flattened pixels waste nothing on small maps, but a block of 4*lanes channels does on narrow outputs; full tiles of
+  // the 3x3 form are about 1.2 times as fast (22 against 18 GFLOP/s on llvmpipe, 8 lanes, 2 cores).
   const share = (size: number, block: number): number => size / (Math.ceil(size / block) * block);
   const special = 1.2 * share(height, TILE) * share(width, TILE) * share(channels, lanes);
   if (special < share(channels, 4 * lanes)) return general;
@@ -107,8 +108,8 @@ export function convolve(
       // Transposed, each residue of the output's pixels by the stride is a phase; the first one has the most pixels.
       const [down, across] = transposed ? stride : [1, 1];
       const pixels = range.count * Math.ceil(height / down) * Math.ceil(width / across);
-      const [x, y] = to.flat(pixels, form.pixels);
-      workgroups = [x, y, blocks * down * across];
+      const tiles = to.flat(pixels, form.pixels);
+      workgroups = [tiles[0], tiles[1], blocks * down * across];
     }
     const params = {
       batch: range.count,
@@ -161,31 +162,42 @@ interface FilterGradientForm {
   /** Output channels and rows (tap and input quad) of a workgroup. */
   channels: number;
   rows: number;
-  /** A split takes a multiple of `step` units of the sum, and `least` or more. The unit is a pixel, or a column of pixels. */
+  /** A split takes a multiple of `step` units of the sum, `least` or more. A unit is a pixel, or a column of pixels. */
   step: number;
   least: number;
 }
 
 /** The form of `filterGradient`, decided from shapes and adapter alone. */
-export function chooseFilterGradient({ kernels, subgroupSize: lanes }: DeviceTraits, geometry: Geometry): FilterGradientForm {
+export function chooseFilterGradient(traits: DeviceTraits, geometry: Geometry): FilterGradientForm {
+  const { kernels, subgroupSize: lanes } = traits;
   const name = 'conv2dWeightGradient';
-  if (kernels === 'plain') return { shader: `${name}Plain`, constants: {}, channels: 1, rows: 1, step: 1, least: Infinity };
-  if (kernels === 'tiled') return { shader: `${name}Tiled`, constants: {}, channels: 64, rows: 16, step: 16, least: 256 };
-  if (is3x3(geometry)) {
-    return { shader: `${name}Subgroup3x3`, constants: { LANES: lanes, QUADS: 2 }, channels: lanes, rows: 2 * 9, step: 1, least: 1 };
+  if (kernels === 'plain') {
+    return { shader: `${name}Plain`, constants: {}, channels: 1, rows: 1, step: 1, least: Infinity };
   }
-  return { shader: `${name}Subgroup`, constants: { LANES: lanes, ROWS: 4 }, channels: 4 * lanes, rows: 4, step: lanes, least: 64 };
+  if (kernels === 'tiled') {
+    return { shader: `${name}Tiled`, constants: {}, channels: 64, rows: 16, step: 16, least: 256 };
+  }
+  if (is3x3(geometry)) {
+    const constants = { LANES: lanes, QUADS: 2 };
+    return { shader: `${name}Subgroup3x3`, constants, channels: lanes, rows: 2 * 9, step: 1, least: 1 };
+  }
+  const constants = { LANES: lanes, ROWS: 4 };
+  return { shader: `${name}Subgroup`, constants, channels: 4 * lanes, rows: 4, step: lanes, least: 64 };
 }
 
 /** Most bytes of partial filters. */
 const PARTIAL_BYTES = 64 * 2 ** 20;
 
 /**
- * Gradient of the filter of a convolution from x to y, dy being the gradient of y. The long sum over pixels is split over
- * workgroups; the partial filters are then added in a fixed order.
+ * Gradient of the filter of a convolution from x to y, dy being the gradient of y. The long sum over pixels is split
+ * over workgroups; the partial filters are then added in a fixed order.
  * @param dw any filter layout with x's channels as reduction and y's as out
  */
-export function filterGradient(to: Lowering, { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Tensor }, geometry: Geometry): void {
+export function filterGradient(
+  to: Lowering,
+  { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Tensor },
+  geometry: Geometry,
+): void {
   const { kernel, padding, transposed } = geometry;
   const form = chooseFilterGradient(to.traits, geometry);
   const columns = form.shader === 'conv2dWeightGradientSubgroup3x3' ? to.traits.subgroupSize - 2 : undefined;

@@ -7,7 +7,10 @@ interface SumsAttributes {
   perImage: boolean;
 }
 
-const sumsParams = ({ shape }: Tensor, { perImage }: SumsAttributes) => ({ channels: shape[1], rowStep: Number(perImage) });
+const sumsParams = ({ shape }: Tensor, { perImage }: SumsAttributes) => ({
+  channels: shape[1],
+  rowStep: Number(perImage),
+});
 
 export const diceSumsOp: Op<SumsAttributes> = {
   name: 'diceSums',
@@ -32,8 +35,8 @@ export const diceSumsGradientOp: Op<SumsAttributes> = {
 };
 
 /**
- * The three sums that soft Dice is made of: of p t, of p and of t, over the whole batch as an image [1, 3, 1, 1], or per image, [N, 3, 1, 1].
- * The target takes no gradient.
+ * The three sums that soft Dice is made of: of p t, of p and of t, over the whole batch as an image [1, 3, 1, 1], or
+ * per image, [N, 3, 1, 1]. The target takes no gradient.
  * @param p probabilities, image [N, C, H, W]
  * @param t targets, same shape
  * @throws Error when the shapes differ
@@ -90,14 +93,19 @@ export const diceLossGradientOp: Op<LossAttributes> = {
 };
 
 /**
- * Soft Dice loss, a vector [1]: 1 - (2 sum(p t) + epsNum) / (sum(p) + sum(t) + epsDen), over the batch or per image and then averaged.
- * The target takes no gradient.
+ * Soft Dice loss, a vector [1]: 1 - (2 sum(p t) + epsNum) / (sum(p) + sum(t) + epsDen), over the batch or per image and
+ * then averaged. The target takes no gradient.
  * @param p probabilities, image [N, C, H, W]
  * @param t targets, same shape
  * @throws Error when the shapes differ, or an epsilon is negative
  */
-export function diceLoss(p: Tensor, t: Tensor, { epsNum = 0, epsDen = 1e-8, perImage = false }: DiceOptions = {}): Tensor {
+export function diceLoss(
+  p: Tensor,
+  t: Tensor,
+  { epsNum = 0, epsDen = 1e-8, perImage = false }: DiceOptions = {},
+): Tensor {
   checkPair('diceLoss', p, t);
-  if (!(epsNum >= 0 && epsDen >= 0)) throw new Error(`diceLoss: epsNum ${epsNum} and epsDen ${epsDen} must not be negative`);
+  if (!(epsNum >= 0 && epsDen >= 0))
+    throw new Error(`diceLoss: epsNum ${epsNum} and epsDen ${epsDen} must not be negative`);
   return recordOne(diceLossOp, [diceSums(p, t, { perImage })], { shape: [1], layout: 'vector' }, { epsNum, epsDen });
 }

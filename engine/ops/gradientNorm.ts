@@ -42,11 +42,13 @@ export const gradientNormOp: Op<Attributes> = {
 };
 
 /**
- * The L2 norm over the arena of gradients, all parameters together, a vector [1]. Its place among the nodes decides what it sees: after the
- * gradients were made, before an update that clips them.
+ * The L2 norm over the arena of gradients, all parameters together, a vector [1]. Its place among the nodes decides
+ * what it sees: after the gradients were made, before an update that clips them.
  * @param gradients all gradients that lie in the arena; they have to be made first
  */
 export function gradientNorm(variables: Variables, gradients: readonly Tensor[]): Tensor {
-  const [norm] = gradients[0].graph.record(gradientNormOp, gradients, [{ shape: [1], layout: 'vector' }], { variables });
+  const [norm] = gradients[0].graph.record(gradientNormOp, gradients, [{ shape: [1], layout: 'vector' }], {
+    variables,
+  });
   return norm;
 }

@@ -19,19 +19,25 @@ interface Update {
   clip?: Clip;
 }
 
-/** vec4f that one invocation updates: `hyper` and `norm` are loaded once for them, a quarter of the time on lavapipe. */
+/**
+ * vec4f that one invocation updates with one load of `hyper` and `norm`. Adam with clipping, 4.7 M parameters, lavapipe
+ * with 8 lanes on two cores: 59 ms with 1, 47 ms with 4, 68 ms with 16.
+ */
 const RUN = 4;
 
 /**
- * Dispatches an optimizer's kernel over all parameters at once: over the chunks of the arenas. The shader gets `count` (vec4f),
- * `parts` (invocations: number k takes k, k + parts, ...) and `clipNorm`, the constant CLIP, and binds `parameter`, `gradient`, `hyper`, its state and, under CLIP, `norm`.
+ * Dispatches an optimizer's kernel over all parameters at once: over the chunks of the arenas. The shader gets `count`
+ * (vec4f), `parts` (invocations: number k takes k, k + parts, ...) and `clipNorm`, the constant CLIP, and binds
+ * `parameter`, `gradient`, `hyper`, its state and, under CLIP, `norm`.
  */
 export function overParameters(to: Lowering, shader: string, variables: Variables, update: Update): void {
   const { constants, params, state, hyper, clip } = update;
   const parameters = variables.arena('parameters');
   const gradients = variables.arena('gradient');
   parameters.chunks.forEach(({ size }, chunk) => {
-    const arenas = Object.entries(state).map(([name, arena]) => [name, { arena: variables.arena(arena), chunk }] as const);
+    const arenas = Object.entries(state).map(
+      ([name, arena]) => [name, { arena: variables.arena(arena), chunk }] as const,
+    );
     const count = size / 16;
     const parts = Math.ceil(count / RUN);
     to.dispatch({

@@ -10,7 +10,9 @@ export const sigmoidOp: Op = {
     elementwise(to, 'sigmoid', { x, y: node.outputs[0] }, { entry: 'forward', params });
   },
   // dx = dy * y * (1 - y): the output is kept, so the input need not be
-  gradient: (node, [dy]) => [recordOne(sigmoidGradientOp, [node.outputs[0], dy!], { shape: dy!.shape, layout: dy!.layout }, {})],
+  gradient: (node, [dy]) => [
+    recordOne(sigmoidGradientOp, [node.outputs[0], dy!], { shape: dy!.shape, layout: dy!.layout }, {}),
+  ],
 };
 
 export const sigmoidGradientOp: Op = {

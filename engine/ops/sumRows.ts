@@ -1,7 +1,8 @@
 /**
- * Long sums, in an order that depends on the sizes alone: every invocation adds up a few numbers one after the other, and passes
- * follow until one number is left. Rounding grows with the number of passes, not with the length. Workgroup memory is not used:
- * its barriers are dear on a software adapter, and a pass costs about 30 microseconds there (lavapipe, two cores).
+ * Long sums, in an order that depends on the sizes alone: every invocation adds up a few numbers one after the other,
+ * and passes follow until one number is left. Rounding grows with the number of passes, not with the length. Workgroup
+ * memory is not used: its barriers are dear on a software adapter, and a pass costs about 30 microseconds there
+ * (lavapipe, two cores).
  */
 import type { Tensor } from '../graph.js';
 import { byteLength } from '../layout.js';
@@ -25,7 +26,12 @@ export interface SumOptions {
 }
 
 /** target[row][inner] = scale * the sum over the row. */
-export function sumRows(to: Lowering, { sources, length, inner = 1 }: Rows, target: Storage, options: SumOptions = {}): void {
+export function sumRows(
+  to: Lowering,
+  { sources, length, inner = 1 }: Rows,
+  target: Storage,
+  options: SumOptions = {},
+): void {
   const rows = sources.reduce((sum, source) => sum + source.rows, 0);
   const parts = Math.ceil(length / RUN);
   const last = parts === 1;
@@ -48,8 +54,9 @@ export function sumRows(to: Lowering, { sources, length, inner = 1 }: Rows, targ
 const TERMS_RUN = 16;
 
 /**
- * Dispatches a kernel over the vec4f of images of a batch, in as many ranges of the batch as bindings need. The shader gets `images` and `first`
- * (the range), `length` (vec4f an image of the first tensor), `parts` (invocations an image: number k takes k, k + parts, ...) and `params`.
+ * Dispatches a kernel over the vec4f of images of a batch, in as many ranges of the batch as bindings need. The shader
+ * gets `images` and `first` (the range), `length` (vec4f an image of the first tensor), `parts` (invocations an image:
+ * number k takes k, k + parts, ...) and `params`.
  * @param run vec4f an invocation takes
  * @param shared bound whole, whatever the range
  */
@@ -78,8 +85,8 @@ export function overImages(
 const vec4sOfImage = ({ shape, layout }: Tensor): number => byteLength(shape, layout) / shape[0] / 16;
 
 /**
- * The sum of what the shader's entry point `terms` computes from images, over the batch or per image. `terms` is called as
- * `overImages` says, and writes sums[(first + image) * parts + part].
+ * The sum of what the shader's entry point `terms` computes from images, over the batch or per image. `terms` is called
+ * as `overImages` says, and writes sums[(first + image) * parts + part].
  */
 export function sumTerms(
   to: Lowering,

@@ -1,6 +1,15 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { dice, iou, pixelAccuracy, readCounts, segmentationScores, softDice, totalCounts, union } from '../../engine/metrics.js';
+import {
+  dice,
+  iou,
+  pixelAccuracy,
+  readCounts,
+  segmentationScores,
+  softDice,
+  totalCounts,
+  union,
+} from '../../engine/metrics.js';
 
 const test = suite('metrics');
 

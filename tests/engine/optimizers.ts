@@ -24,7 +24,10 @@ for (const golden of readIndex(goldenDirectory).filter(({ kind }) => kind === 'o
     const verdicts = await runOptimizerCase(device, new GoldenTensors(goldenDirectory, golden));
     assert.ok(verdicts.length >= 5, `${golden.name} compares ${verdicts.length} tensors`);
     const wrong = verdicts.filter(({ ratio }) => !(ratio <= 1));
-    assert.is(wrong.map(({ tensor, ratio, where }) => `${tensor}: ${ratio} times the tolerance, ${where}`).join('\n'), '');
+    assert.is(
+      wrong.map(({ tensor, ratio, where }) => `${tensor}: ${ratio} times the tolerance, ${where}`).join('\n'),
+      '',
+    );
   });
 }
 
@@ -102,7 +105,9 @@ test('continuing from saved state equals never having stopped', async () => {
       const { hyper } = optimizer.step(graph, parameters, inputs);
       const plan = await Plan.compile(device, graph, { outputs: [] });
       for (const { values, arena } of saved) {
-        parameters.forEach((parameter) => variables.set(parameter, values.get(parameter.name)!, variables.arena(arena!)));
+        parameters.forEach((parameter) =>
+          variables.set(parameter, values.get(parameter.name)!, variables.arena(arena!)),
+        );
       }
       for (const step of steps) {
         inputs.forEach((input) => plan.write(input, normal(input.shape, `${input.name} ${step}`)));
@@ -110,7 +115,8 @@ test('continuing from saved state equals never having stopped', async () => {
         plan.run();
       }
       saved = [];
-      for (const arena of ['parameters', ...optimizer.stateNames]) saved.push({ arena, values: await variables.read(arena) });
+      for (const arena of ['parameters', ...optimizer.stateNames])
+        saved.push({ arena, values: await variables.read(arena) });
       plan.destroy();
       variables.destroy();
     }
@@ -166,10 +172,16 @@ test('errors name what is missing or out of range', () => {
     () => optimizer.step(graph, parameters, [inputs[0], inputs[2], inputs[1]]),
     /the gradient dc \[2, 7, 1, 1\] \(filter\) does not fit b \[13\] \(vector\)/,
   );
-  assert.throws(() => optimizer.step(graph, parameters, inputs, { clipNorm: 0 }), /clipNorm is 0; a positive number is needed/);
+  assert.throws(
+    () => optimizer.step(graph, parameters, inputs, { clipNorm: 0 }),
+    /clipNorm is 0; a positive number is needed/,
+  );
   assert.throws(() => optimizer.hyperValues(0.1, 0), /step is 0; steps count from 1/);
   assert.throws(() => optimizer.hyperValues(NaN, 1), /the learning rate is NaN/);
-  assert.throws(() => createOptimizer({ kind: 'adam', betas: [0.9, 1] }, variables), /adam: beta2 is 1; it lies in 0 <= beta2 < 1/);
+  assert.throws(
+    () => createOptimizer({ kind: 'adam', betas: [0.9, 1] }, variables),
+    /adam: beta2 is 1; it lies in 0 <= beta2 < 1/,
+  );
   assert.throws(() => createOptimizer({ kind: 'adamw', eps: 0 }, variables), /adamw: eps is 0/);
   assert.throws(() => createOptimizer({ kind: 'sgd', nesterov: true }, variables), /nesterov needs momentum/);
 });

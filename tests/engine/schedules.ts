@@ -4,7 +4,8 @@ import { constantRate, cosineWithWarmup, exponentialDecay } from '../../engine/s
 
 const test = suite('schedules');
 
-const near = (got: number, expected: number) => assert.ok(Math.abs(got - expected) <= 1e-15, `${got} instead of ${expected}`);
+const near = (got: number, expected: number) =>
+  assert.ok(Math.abs(got - expected) <= 1e-15, `${got} instead of ${expected}`);
 
 test('constant', () => assert.is(constantRate(0.1)(3, 500), 0.1));
 

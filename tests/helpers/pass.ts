@@ -11,7 +11,10 @@ import { evaluate, type Given } from './run.js';
 export const smallBindings = (device: Device, bytes: number): Device =>
   Object.assign(Object.create(device), { traits: { ...device.traits, maxBindingBytes: bytes } });
 
-/** Awkward on purpose: 1, primes, a vec4f of channels and one more or less, more pixels than one invocation of a sum takes. */
+/**
+ * Awkward on purpose: 1, primes, a vec4f of channels and one more or less, more pixels than one invocation of a sum
+ * takes.
+ */
 export const ODD_SHAPES: readonly Shape[] = [
   [1, 1, 1, 1],
   [3, 1, 7, 11],
@@ -29,8 +32,8 @@ export interface Pass {
 }
 
 /**
- * Runs `build` forward and backward on poisoned memory. Sums over y and dx are taken on the GPU too, where they include the pads, which have to
- * be zeros.
+ * Runs `build` forward and backward on poisoned memory. Sums over y and dx are taken on the GPU too, where they include
+ * the pads, which have to be zeros.
  * @param dy its shape is y's
  */
 export async function passOf(
@@ -47,13 +50,21 @@ export async function passOf(
   for (const [name, [values, total]] of Object.entries(sums)) {
     const exact = values.reduce((a, value) => a + value, 0);
     const scale = values.reduce((a, value) => a + Math.abs(value), 0);
-    assert.ok(Math.abs(total[0] - exact) <= 1e-5 * scale + 1e-6, `the pads of ${name}: sum ${total[0]} with, ${exact} without`);
+    assert.ok(
+      Math.abs(total[0] - exact) <= 1e-5 * scale + 1e-6,
+      `the pads of ${name}: sum ${total[0]} with, ${exact} without`,
+    );
   }
   return { y, dx };
 }
 
 /** Every element within `tolerance` of the largest reference, NaN never. */
-export function assertClose(what: string, got: ArrayLike<number>, reference: ArrayLike<number>, tolerance = 2e-5): void {
+export function assertClose(
+  what: string,
+  got: ArrayLike<number>,
+  reference: ArrayLike<number>,
+  tolerance = 2e-5,
+): void {
   assert.is(got.length, reference.length, `${what}: number of elements`);
   let largest = 0;
   for (let i = 0; i < reference.length; i++) largest = Math.max(largest, Math.abs(reference[i]));
@@ -63,7 +74,10 @@ export function assertClose(what: string, got: ArrayLike<number>, reference: Arr
   }
 }
 
-/** Runs an op and its float64 reference on the odd shapes, twice each, since two runs have to give the same bits, and on a split batch. */
+/**
+ * Runs an op and its float64 reference on the odd shapes, twice each, since two runs have to give the same bits, and on
+ * a split batch.
+ */
 export async function checkShapes(
   device: Device,
   given: (shape: Shape) => Record<string, Given>,
@@ -72,7 +86,10 @@ export async function checkShapes(
 ): Promise<void> {
   const check = async (on: Device, shape: Shape) => {
     const inputs = given(shape);
-    const expected = reference(shape, Object.fromEntries(Object.entries(inputs).map(([name, { values }]) => [name, values])));
+    const expected = reference(
+      shape,
+      Object.fromEntries(Object.entries(inputs).map(([name, { values }]) => [name, values])),
+    );
     const got = await passOf(on, inputs, build);
     assertClose(`y for [${shape}]`, got.y, expected.y);
     assertClose(`dx for [${shape}]`, got.dx, expected.dx);

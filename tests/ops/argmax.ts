@@ -16,10 +16,16 @@ test('odd shapes, many ties, all values below the zeros of the pads', async () =
   for (const shape of [...ODD_SHAPES, [5, 5, 8, 8]]) {
     const on = shape[0] === 5 ? smallBindings(device, 4096) : device;
     const [n, c, h, w] = shape;
-    const values = Float32Array.from({ length: n * c * h * w }, (_, i) => -1 - ((i * 2654435761) % 4294967296 >>> 30));
+    const values = Float32Array.from(
+      { length: n * c * h * w },
+      (_, i) => -1 - (((i * 2654435761) % 4294967296) >>> 30),
+    );
     const [y] = await evaluate(on, { x: { shape, values } }, ({ x }) => [argmax(x)] as const);
     const expected = Float32Array.from({ length: n * h * w }, (_, i) => {
-      const column = Array.from({ length: c }, (_, k) => values[(Math.floor(i / (h * w)) * c + k) * h * w + (i % (h * w))]);
+      const column = Array.from(
+        { length: c },
+        (_, k) => values[(Math.floor(i / (h * w)) * c + k) * h * w + (i % (h * w))],
+      );
       return column.indexOf(Math.max(...column));
     });
     assert.equal(y, expected, `[${shape}]`);

@@ -29,7 +29,8 @@ function photos(n: number, height: number, width: number): Uint8Array<ArrayBuffe
   for (let i = 0; i < n * height * width; i++) {
     const x = i % width;
     const y = Math.floor(i / width);
-    for (let c = 0; c < 3; c++) pixels[i * 4 + c] = 128 + 90 * Math.sin(x / 5 + c) * Math.cos(y / 7 - c) + random.uniform(-30, 30);
+    for (let c = 0; c < 3; c++)
+      pixels[i * 4 + c] = 128 + 90 * Math.sin(x / 5 + c) * Math.cos(y / 7 - c) + random.uniform(-30, 30);
     pixels[i * 4 + 3] = [0, 1, 2][Math.floor(1.5 + 1.4 * Math.sin(x / 3) * Math.cos(y / 4))];
   }
   return pixels;
@@ -37,7 +38,10 @@ function photos(n: number, height: number, width: number): Uint8Array<ArrayBuffe
 
 async function run(on: Device, n: number, height: number, width: number, pixels: Uint8Array, parameters: Float32Array) {
   const graph = new Graph();
-  const inputs = [graph.input('pixels', [n, height, width], 'words'), graph.input('parameters', [n, 16, 1, 1])] as const;
+  const inputs = [
+    graph.input('pixels', [n, height, width], 'words'),
+    graph.input('parameters', [n, 16, 1, 1]),
+  ] as const;
   const { image, mask } = augmentImages(...inputs, NORMALISATION);
   const total = sum(image);
   const plan = await Plan.compile(on, graph, { outputs: [image, mask, total], poison: true });
@@ -52,8 +56,17 @@ async function run(on: Device, n: number, height: number, width: number, pixels:
   }
 }
 
-/** Compares with the slow definition. Masks may differ where float32 puts a source coordinate on the other side of a half. */
-async function check(on: Device, height: number, width: number, parameters: Float32Array[], maskSlack = 0): Promise<void> {
+/**
+ * Compares with the slow definition. Masks may differ where float32 puts a source coordinate on the other side of a
+ * half.
+ */
+async function check(
+  on: Device,
+  height: number,
+  width: number,
+  parameters: Float32Array[],
+  maskSlack = 0,
+): Promise<void> {
   const n = parameters.length;
   const pixels = photos(n, height, width);
   const all = Float32Array.from(parameters.flatMap((p) => [...p]));
@@ -69,7 +82,10 @@ async function check(on: Device, height: number, width: number, parameters: Floa
         const value = got.image[(i * 3 + c) * area + k] * NORMALISATION.std[c] + NORMALISATION.mean[c];
         const error = Math.abs(value - expected.image[c * area + k]);
         // Coordinates up to 100 are exact to 1e-5 pixel, and neighbours differ by 1 at most.
-        assert.ok(error <= 5e-5, `image ${i}, channel ${c}, pixel ${k}: ${value} instead of ${expected.image[c * area + k]}`);
+        assert.ok(
+          error <= 5e-5,
+          `image ${i}, channel ${c}, pixel ${k}: ${value} instead of ${expected.image[c * area + k]}`,
+        );
       }
     }
   }

@@ -62,7 +62,10 @@ test('a probability that is not a number shows in the loss', async () => {
 
 test('shape error', () => {
   const graph = new Graph();
-  assert.throws(() => bceLoss(graph.input('p', [1, 1, 4, 4]), graph.input('t', [2, 1, 4, 4])), /bceLoss: prediction p .* different shapes/);
+  assert.throws(
+    () => bceLoss(graph.input('p', [1, 1, 4, 4]), graph.input('t', [2, 1, 4, 4])),
+    /bceLoss: prediction p .* different shapes/,
+  );
 });
 
 test.run();

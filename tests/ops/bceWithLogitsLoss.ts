@@ -36,6 +36,16 @@ test('gradient by finite differences', async () => {
   await checkGradients(device, given, ({ z, t }) => bceWithLogitsLoss(z, t), ['z'], { step: 0.05 });
 });
 
+test('the small losses of sure and right predictions keep their digits', async () => {
+  const shape = [1, 1, 1, 1];
+  for (const z of [3, 4.5, 4.7, 9, 14, 40, 80]) {
+    const given = { z: { shape, values: [z] }, t: { shape, values: [1] } };
+    const [[loss]] = await evaluate(device, given, (inputs) => [bceWithLogitsLoss(inputs.z, inputs.t)] as const);
+    const exact = Math.log1p(Math.exp(-z));
+    assert.ok(Math.abs(loss - exact) <= 2e-5 * exact, `for logit ${z}: ${loss} instead of ${exact}`);
+  }
+});
+
 test('a logit that is not a number shows in the loss', async () => {
   const shape = [1, 1, 2, 2];
   const given = { z: { shape, values: [1, 2, NaN, 3] }, t: { shape, values: [0, 1, 0, 1] } };
@@ -50,7 +60,10 @@ test('shape errors', () => {
     () => bceWithLogitsLoss(z, graph.input('t', [2, 1, 4, 5])),
     /bceWithLogitsLoss: prediction z \[2, 1, 4, 4\] and target t \[2, 1, 4, 5\] have different shapes/,
   );
-  assert.throws(() => bceWithLogitsLoss(z, graph.input('t', [4], 'vector')), /t \[4\] has the layout vector; an image is needed/);
+  assert.throws(
+    () => bceWithLogitsLoss(z, graph.input('t', [4], 'vector')),
+    /t \[4\] has the layout vector; an image is needed/,
+  );
 });
 
 test.run();

@@ -24,10 +24,27 @@ const cases: Record<string, ConvolutionCase> = {
   '2x2, stride 2, one pixel': { op, x: [1, 3, 1, 1], out: 5, kernel: [2, 2], stride: 2, bias: true },
   '2x2, stride 2, odd sizes': { op, x: [2, 6, 5, 7], out: 3, kernel: [2, 2], stride: 2, bias: true },
   '2x2, stride 2, several blocks of channels': { op, x: [1, 130, 4, 5], out: 33, kernel: [2, 2], stride: 2 },
-  '3x3, stride 2, padding and output padding': { op, x: [2, 5, 6, 5], out: 4, kernel: [3, 3], stride: 2, padding: 1, outputPadding: 1, bias: true },
+  '3x3, stride 2, padding and output padding': {
+    op,
+    x: [2, 5, 6, 5],
+    out: 4,
+    kernel: [3, 3],
+    stride: 2,
+    padding: 1,
+    outputPadding: 1,
+    bias: true,
+  },
   '3x3, stride 1': { op, x: [1, 4, 5, 9], out: 6, kernel: [3, 3], padding: 1 },
   '4x4, stride 2, overlapping': { op, x: [1, 70, 9, 6], out: 66, kernel: [4, 4], stride: 2, padding: 1, bias: true },
-  '1x2, stride 3 and 2: outputs that no tap reaches': { op, x: [2, 3, 4, 3], out: 2, kernel: [1, 2], stride: [3, 2], outputPadding: [2, 1], bias: true },
+  '1x2, stride 3 and 2: outputs that no tap reaches': {
+    op,
+    x: [2, 3, 4, 3],
+    out: 2,
+    kernel: [1, 2],
+    stride: [3, 2],
+    outputPadding: [2, 1],
+    bias: true,
+  },
 };
 for (const some of devices) {
   for (const [name, c] of Object.entries(cases)) test(`${some.traits.kernels}: ${name}`, () => checkConvolution(some, c));

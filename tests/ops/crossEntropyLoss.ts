@@ -28,7 +28,9 @@ function reference(shape: Shape, z: ArrayLike<number>, labels: ArrayLike<number>
     const top = Math.max(...logits);
     const total = logits.reduce((sum, value) => sum + Math.exp(value - top), 0);
     loss += Math.log(total) + top - logits[labels[i]];
-    logits.forEach((value, k) => (dx[at(k)] = (dLoss * (Math.exp(value - top) / total - Number(k === labels[i]))) / (n * pixels)));
+    logits.forEach(
+      (value, k) => (dx[at(k)] = (dLoss * (Math.exp(value - top) / total - Number(k === labels[i]))) / (n * pixels)),
+    );
   }
   return { y: [loss / (n * pixels)], dx };
 }
@@ -58,7 +60,11 @@ test('large logits do not overflow', async () => {
   const labels = [1, 1, 0];
   const { y, dx } = await passOf(
     device,
-    { x: { shape, values }, labels: { shape: [1, 1, 1, 3], values: labels }, dy: { shape: [1], layout: 'vector', values: [1] } },
+    {
+      x: { shape, values },
+      labels: { shape: [1, 1, 1, 3], values: labels },
+      dy: { shape: [1], layout: 'vector', values: [1] },
+    },
     ({ x, labels: given }) => crossEntropyLoss(x, given),
   );
   const expected = reference(shape, values, labels, 1);

@@ -61,7 +61,11 @@ for (const options of [
 test('empty target and empty prediction: loss 1 without a numerator, 0 with both epsilons 1', async () => {
   const shape = [1, 1, 3, 3];
   const zeros = new Float32Array(9);
-  const given = { x: { shape, values: zeros }, t: { shape, values: zeros }, dy: { shape: [1], layout: 'vector' as const, values: [1] } };
+  const given = {
+    x: { shape, values: zeros },
+    t: { shape, values: zeros },
+    dy: { shape: [1], layout: 'vector' as const, values: [1] },
+  };
   const bare = await passOf(device, given, ({ x, t }) => diceLoss(x, t));
   assert.equal([...bare.y], [1]);
   const smooth = await passOf(device, given, ({ x, t }) => diceLoss(x, t, { epsNum: 1, epsDen: 1 }));

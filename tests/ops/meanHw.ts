@@ -20,7 +20,12 @@ test('odd shapes, forward and backward', () =>
     ({ x }) => meanHw(x),
     ([n, c, h, w], { x, dy }) => {
       const y = Array.from({ length: n * c }, (_, i) => {
-        return Array.from(x).slice(i * h * w, (i + 1) * h * w).reduce((a, b) => a + b, 0) / (h * w);
+        return (
+          Array.from(x)
+            .slice(i * h * w, (i + 1) * h * w)
+            .reduce((a, b) => a + b, 0) /
+          (h * w)
+        );
       });
       return { y, dx: Array.from(x, (_, i) => dy[Math.floor(i / (h * w))] / (h * w)) };
     },

@@ -15,7 +15,11 @@ for (const golden of goldenCases('metrics')) test(`golden ${golden.name}`, () =>
 
 test('counts are exact for odd sizes, whole and split batches, with a threshold on logits', async () => {
   for (const on of [device, smallBindings(device, 32768)]) {
-    for (const shape of [[1, 1, 1, 1], [3, 1, 7, 11], [5, 1, 37, 41]]) {
+    for (const shape of [
+      [1, 1, 1, 1],
+      [3, 1, 7, 11],
+      [5, 1, 37, 41],
+    ]) {
       const [n, , h, w] = shape;
       // A quarter of the logits lies on the threshold, which is background.
       const z = normal(shape, 'z').map((value, i) => (i % 4 === 0 ? 0.25 : value));
@@ -42,7 +46,10 @@ test('errors', () => {
   const graph = new Graph();
   const image = (c: number, h: number) => graph.input('x', [1, c, h, h]);
   assert.throws(() => segmentationCounts(image(2, 4), image(2, 4), { threshold: 0 }), /has 2 channels; 1 needed/);
-  assert.throws(() => segmentationCounts(image(1, 4097), image(1, 4097), { threshold: 0 }), /16785409 pixels an image; at most 16777216/);
+  assert.throws(
+    () => segmentationCounts(image(1, 4097), image(1, 4097), { threshold: 0 }),
+    /16785409 pixels an image; at most 16777216/,
+  );
 });
 
 test.run();

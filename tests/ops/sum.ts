@@ -18,7 +18,10 @@ for (const [name, op] of Object.entries({ sum, mean })) {
   test(`${name} of odd shapes, forward and backward`, () =>
     checkShapes(
       device,
-      (shape) => ({ x: { shape, values: normal(shape, 'x').map((x) => x + 1) }, dy: { shape: [1], layout: 'vector', values: [1.5] } }),
+      (shape) => ({
+        x: { shape, values: normal(shape, 'x').map((x) => x + 1) },
+        dy: { shape: [1], layout: 'vector', values: [1.5] },
+      }),
       ({ x }) => op(x),
       (_, { x, dy }) => {
         const scale = name === 'sum' ? 1 : 1 / x.length;
