@@ -44,6 +44,11 @@ const imageCases: Record<string, ImageCase> = {
     parameters.set([-1, 0, picture.width - 1, 0, 1, 0], augmentationLayout.affine);
     return augment(device, picture, parameters, form);
   },
+  vflip: (device, picture, _, form) => {
+    const parameters = identityAugmentation();
+    parameters.set([1, 0, 0, 0, -1, picture.height - 1], augmentationLayout.affine);
+    return augment(device, picture, parameters, form);
+  },
   warp_affine: (device, picture, { matrix, border }, form) => {
     only(border, ['constant', 'reflect101'], 'warp_affine border');
     const parameters = identityAugmentation();
@@ -63,7 +68,8 @@ const imageCases: Record<string, ImageCase> = {
     parameters[augmentationLayout.order] = place;
     return augment(device, picture, parameters, form);
   },
-  normalize: (device, picture, { mean, std }, form) => augment(device, picture, identityAugmentation(), form, { mean, std }),
+  normalize: (device, picture, { mean, std }, form) =>
+    augment(device, picture, identityAugmentation(), form, { mean, std }),
 };
 
 function only(given: unknown, known: readonly unknown[], what: string): void {
@@ -99,7 +105,8 @@ async function augment(
 ): Promise<Transformed> {
   // The kernel's masks have two classes.
   const object = mask.reduce((most, value) => Math.max(most, value), 0);
-  if (mask.some((value) => value !== 0 && value !== object)) throw new Error('no masks of more than two values here yet');
+  if (mask.some((value) => value !== 0 && value !== object))
+    throw new Error('no masks of more than two values here yet');
   const packed = new Uint8Array(height * width * 4);
   mask.forEach((value, i) => packed.set([...pixels.subarray(i * 3, i * 3 + 3), value], i * 4));
 
@@ -128,7 +135,8 @@ function toBytes(image: Float32Array): Float32Array {
 /** @throws Error when the transform, or its convention, does not exist here */
 export async function runImageCase(device: Device, golden: GoldenTensors): Promise<Verdict[]> {
   const { op, options } = golden.golden;
-  if (!Object.hasOwn(imageCases, op)) throw new Error(`no image op ${op} yet; known are ${Object.keys(imageCases).sort().join(', ')}`);
+  if (!Object.hasOwn(imageCases, op))
+    throw new Error(`no image op ${op} yet; known are ${Object.keys(imageCases).sort().join(', ')}`);
   const source = golden.get('in.image');
   if (source.dtype !== 'U8') throw new Error(`in.image is ${source.dtype}; photos are bytes here`);
   const [height, width] = source.shape;

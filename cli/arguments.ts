@@ -1,0 +1,70 @@
+/** Checks of flag values. Each says what is wrong with which flag, and what to give instead. */
+
+import { UsageError } from './errors.js';
+
+function single(flag: string, value: unknown): string {
+  if (Array.isArray(value)) throw new UsageError(`${flag} is given ${value.length} times; give it once`);
+  const text = String(value).trim();
+  if (text === '') throw new UsageError(`${flag} needs a value`);
+  return text;
+}
+
+export const text =
+  (flag: string) =>
+  (value: unknown): string =>
+    single(flag, value);
+
+/** One of a list of names. */
+export const oneOf =
+  <T extends string>(flag: string, names: readonly T[]) =>
+  (value: unknown): T => {
+    const given = single(flag, value);
+    const known = names.find((name) => name === given);
+    if (known) return known;
+    const guess = closest(given, names);
+    throw new UsageError(
+      `${flag} ${given} is not known${guess ? `; did you mean ${guess}?` : '.'} It is one of ${names.join(', ')}`,
+    );
+  };
+
+/** A whole number from `least` on. */
+export const wholeNumber =
+  (flag: string, least: number) =>
+  (value: unknown): number => {
+    const given = single(flag, value);
+    const number = Number(given);
+    if (Number.isSafeInteger(number) && number >= least) return number;
+    throw new UsageError(`${flag} ${given}: give a whole number of ${least} or more`);
+  };
+
+/** A finite number above `bound`, or from it on. */
+export const number =
+  (flag: string, bound: number, { inclusive = false } = {}) =>
+  (value: unknown): number => {
+    const given = single(flag, value);
+    const parsed = Number(given);
+    if (Number.isFinite(parsed) && (inclusive ? parsed >= bound : parsed > bound)) return parsed;
+    throw new UsageError(
+      `${flag} ${given}: give a number ${inclusive ? `of ${bound} or more` : `above ${bound}`}, such as 0.001 or 1e-3`,
+    );
+  };
+
+/** The name nearest to what was typed by edit distance, if it is near at all. */
+export function closest(given: string, names: readonly string[]): string | undefined {
+  const ranked = names.map((name) => ({ name, distance: editDistance(given.toLowerCase(), name) }));
+  const best = ranked.sort((a, b) => a.distance - b.distance)[0];
+  return best && best.distance <= Math.max(2, Math.floor(given.length / 3)) ? best.name : undefined;
+}
+
+/** Levenshtein distance, row by row. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[b.length];
+}

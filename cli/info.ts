@@ -1,0 +1,67 @@
+/** `trimap info`: what a report about a machine needs. */
+import { createRequire } from 'node:module';
+import type { Device } from '../engine/device.js';
+import { Progress } from './progress.js';
+
+const require = createRequire(import.meta.url);
+
+const versionOf = (packageJson: string): string => (require(packageJson) as { version: string }).version;
+
+export function versions(): Record<string, string> {
+  return {
+    trimap: versionOf('../../package.json'),
+    node: process.versions.node,
+    webgpu: versionOf('webgpu/package.json'),
+    platform: `${process.platform} ${process.arch}`,
+  };
+}
+
+/** Limits that decide how large a job may be and which kernels run. */
+const LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupsPerDimension',
+  'minStorageBufferOffsetAlignment',
+] as const;
+
+function describe(device: Device) {
+  const { vendor, architecture, device: name, description } = device.adapter.info;
+  return {
+    description: device.description,
+    adapter: { vendor, architecture, device: name, description },
+    engine: device.traits,
+    features: [...device.adapter.features].sort(),
+    limits: Object.fromEntries(LIMITS.map((limit) => [limit, device.gpu.limits[limit]])),
+    versions: versions(),
+  };
+}
+
+export async function info({ adapter, json }: { adapter?: string; json: boolean }): Promise<number> {
+  const progress = new Progress(json ? process.stderr : process.stdout);
+  progress.line('looking for a WebGPU adapter ...');
+  const { openDevice } = await import('../engine/dawn.js');
+  const device = await openDevice({ adapter });
+  try {
+    const found = describe(device);
+    if (json) {
+      console.log(JSON.stringify(found, null, 2));
+      return 0;
+    }
+    const section = (title: string, values: object) => {
+      progress.line(`\n${title}`);
+      for (const [name, value] of Object.entries(values)) progress.line(`  ${name.padEnd(34)}${value}`);
+    };
+    progress.line(found.description);
+    section('adapter', found.adapter);
+    section('engine', found.engine);
+    section('limits', found.limits);
+    progress.line(`\nfeatures\n  ${found.features.join(', ')}`);
+    section('versions', found.versions);
+    return 0;
+  } finally {
+    device.close();
+  }
+}

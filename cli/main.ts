@@ -1,0 +1,241 @@
+/**
+ * The command line. Flags are checked here; a command's module, and with it the engine, is loaded only when the command
+ * runs, so that the first line appears at once.
+ *
+ * Exit codes: 0 done, 1 a check failed or something unexpected, 2 the command line, 3 the data, 4 the device,
+ * 130 interrupted.
+ */
+import { createRequire } from 'node:module';
+import yargs, { type Options } from 'yargs';
+import { hideBin } from 'yargs/helpers';
+import { DataError } from '../data/errors.js';
+import { DeviceError } from '../engine/device.js';
+import { networks, type NetworkName } from '../nets/networks.js';
+import { closest, number, oneOf, text, wholeNumber } from './arguments.js';
+import { Interrupted, RunError, UsageError } from './errors.js';
+
+const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+
+/** A flag with one checked value. */
+function flag<T>(describe: string, check: (value: unknown) => T, extra: Options = {}) {
+  // The type says what the check gives, or nothing where the flag is absent.
+  return {
+    describe,
+    string: true,
+    requiresArg: true,
+    coerce: check as (value: unknown) => T | undefined,
+    ...extra,
+  } as const;
+}
+
+const names = Object.keys(networks) as NetworkName[];
+const adapter = flag('part of the name of the WebGPU adapter to use', text('--adapter'));
+const onBadFile = flag(
+  'files that cannot be read: stop with an error that names them, or skip them [stop]',
+  oneOf('--on-bad-file', ['stop', 'skip']),
+);
+const json = { describe: 'print JSON instead of text', boolean: true, default: false } as const;
+const model = (describe: string) => flag(describe, text('--model'));
+
+/** What the chosen command does; gives the exit code. */
+let chosen: (() => Promise<number>) | undefined;
+/** Every flag of the chosen command, for suggestions. */
+let known: string[] = [];
+
+function options<T extends Record<string, Options>>(flags: T): T {
+  known = Object.entries(flags).flatMap(([name, { alias }]) => [name, ...(typeof alias === 'string' ? [alias] : [])]);
+  return flags;
+}
+
+function parse(argv: readonly string[]): unknown {
+  return yargs([...argv])
+    .scriptName('trimap')
+    .usage('$0 COMMAND [flags]\n\nTrains networks that tell an object from its background, on any WebGPU adapter.')
+    .command(
+      'train',
+      'train a network; without --data-path on a sample that is drawn on the spot',
+      (y) =>
+        y.options(
+          options({
+            'data-path': flag(
+              'data set: the Oxford-IIIT Pet folder, or any folder with images/ and masks/',
+              text('--data-path'),
+            ),
+            net: flag(`network [unet]: ${names.join(', ')}`, oneOf('--net', names)),
+            epochs: flag('passes over the training photos [30; drawn sample 10]', wholeNumber('--epochs', 1), {
+              alias: 'e',
+            }),
+            'batch-size': flag('photos a step [8; drawn sample 4]', wholeNumber('--batch-size', 1), { alias: 'b' }),
+            'learning-rate': flag("Adam's learning rate [0.001]", number('--learning-rate', 0), { alias: 'lr' }),
+            'clip-norm': flag(
+              'largest global norm of the gradients, 0 for any [1]',
+              number('--clip-norm', 0, { inclusive: true }),
+            ),
+            size: flag(
+              'height and width of the images in training, pixels [256; drawn sample 64]',
+              wholeNumber('--size', 16),
+            ),
+            'base-width': flag('channels of the first level, even [64; drawn sample 8]', evenNumber('--base-width')),
+            seed: flag('of weights, batches and augmentations [42]', wholeNumber('--seed', 0)),
+            model: model('weights to start from (safetensors)'),
+            run: flag('folder for everything the run writes [runs/1, runs/2, ...]', text('--run')),
+            resume: flag('folder of a stopped run to go on with; --epochs may be raised', text('--resume')),
+            'on-bad-file': onBadFile,
+            adapter,
+          }),
+        ),
+      (args) => {
+        chosen = async () => (await import('./train.js')).train(args);
+      },
+    )
+    .command(
+      'evaluate',
+      'measure saved weights on one split of a data set',
+      (y) =>
+        y.options(
+          options({
+            model: model('checkpoint, such as runs/1/best.safetensors'),
+            split: flag('train, valid or test [valid]', oneOf('--split', ['train', 'valid', 'test'])),
+            'data-path': flag('data set [the one of the training]', text('--data-path')),
+            'batch-size': flag('photos a step [that of the training]', wholeNumber('--batch-size', 1), { alias: 'b' }),
+            'on-bad-file': onBadFile,
+            adapter,
+            json,
+          }),
+        ),
+      (args) => {
+        chosen = async () => (await import('./evaluate.js')).evaluate(args);
+      },
+    )
+    .command(
+      'predict <photos..>',
+      'write masks and overlays of photos, each at its own size',
+      (y) =>
+        y
+          .positional('photos', {
+            describe: 'photos, or folders that are searched for photos',
+            type: 'string',
+            array: true,
+            demandOption: true,
+          })
+          .options(
+            options({
+              model: model('checkpoint, such as runs/1/best.safetensors'),
+              output: flag('folder for masks/ and overlays/ [predictions]', text('--output')),
+              'on-bad-file': onBadFile,
+              adapter,
+            }),
+          ),
+      (args) => {
+        chosen = async () => (await import('./predict.js')).predict(args);
+      },
+    )
+    .command(
+      'info',
+      'show the adapter in use, its limits and features, and the versions of everything',
+      (y) => y.options(options({ adapter, json })),
+      (args) => {
+        chosen = async () => (await import('./info.js')).info(args);
+      },
+    )
+    .command(
+      'verify',
+      'compare this adapter with reference values; fails if any case is out of its tolerance',
+      (y) =>
+        y
+          .options(
+            options({
+              golden: flag('folder with index.json and the cases [those that come with the package]', text('--golden')),
+              adapter,
+              json: { ...json, describe: 'print one JSON object a case and line' },
+            }),
+          )
+          .epilogue(
+            'JSON: name, kind, op, pass, worst (largest error as a ratio to its tolerance; null where a value is missing ' +
+              'or not a number), ' +
+              'tensor (where that was), error (why the case could not be judged).',
+          ),
+      (args) => {
+        chosen = async () => (await import('./verify.js')).verify(args);
+      },
+    )
+    .strict()
+    .recommendCommands()
+    .demandCommand(1, 1, 'give a command: train, evaluate, predict, info or verify', 'give one command')
+    .parserConfiguration({ 'boolean-negation': false })
+    .version(version)
+    .help()
+    .alias('help', 'h')
+    .wrap(Math.min(120, process.stdout.columns ?? 100))
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw new UsageError(explain(message ?? error.message));
+    })
+    .parse();
+}
+
+function evenNumber(name: string): (value: unknown) => number {
+  const check = wholeNumber(name, 2);
+  return (value) => {
+    const width = check(value);
+    if (width % 2 !== 0) throw new UsageError(`${name} ${width}: give an even number, such as ${width + 1}`);
+    return width;
+  };
+}
+
+/** What yargs found wrong, in our words, with the flag that was probably meant. */
+function explain(message: string): string {
+  const guess = /^Did you mean (.*)\?$/.exec(message)?.[1];
+  if (guess) return `unknown command; did you mean ${guess}?`;
+  const bare = /^Not enough arguments following: (.*)$/.exec(message)?.[1];
+  if (bare) return `${bare.length > 1 ? '--' : '-'}${bare} needs a value`;
+  const unknown = /^Unknown (?:argument|command)s?: (.*)$/.exec(message)?.[1].split(', ') ?? [];
+  if (unknown.length === 0) return message;
+  const described = [...new Set(unknown)].map((name) => {
+    const near = closest(name, known);
+    return near ? `${name} (did you mean --${near}?)` : name;
+  });
+  return `unknown: ${described.join(', ')}`;
+}
+
+/** `--data_path` is `--data-path`; what follows a lone `--` is left alone. */
+function withHyphens(argv: readonly string[]): string[] {
+  const end = argv.indexOf('--');
+  return argv.map((word, i) =>
+    end >= 0 && i >= end ? word : word.replace(/^--[^=]+/, (name) => name.replaceAll('_', '-')),
+  );
+}
+
+/** Errors that a user can act on, whose message says all, and their exit codes. */
+const expected: [kind: abstract new (...args: never[]) => Error, exitCode: number][] = [
+  [UsageError, 2],
+  [DataError, 3],
+  [DeviceError, 4],
+  [Interrupted, 130],
+  [RunError, 1],
+];
+
+/** Says on stderr what went wrong, in one line if it was foreseen, and gives the exit code. */
+function report(error: unknown): number {
+  const exitCode = expected.find(([kind]) => error instanceof kind)?.[1];
+  if (exitCode === undefined) {
+    console.error(error);
+    return 1;
+  }
+  const { message } = error as Error;
+  console.error(error instanceof Interrupted ? message : `error: ${message}`);
+  return exitCode;
+}
+
+// `trimap verify --json | head` is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+try {
+  await parse(withHyphens(hideBin(process.argv)));
+  process.exitCode = (await chosen?.()) ?? 0;
+} catch (error) {
+  process.exitCode = report(error);
+}

@@ -1,0 +1,177 @@
+/** The training loop: one epoch at a time, from wherever the state says. */
+import { augmentationFloats, sampleAugmentation } from '../data/augment.js';
+import { type Batch, Batches } from '../data/batches.js';
+import type { Cache } from '../data/cache.js';
+import type { StepResult, TrainingStep } from '../nets/steps.js';
+import type { TrainingState } from './checkpoint.js';
+import { RunError } from './errors.js';
+import { duration, type Progress } from './progress.js';
+import type { RunSettings } from './settings.js';
+
+export const freshState = (): TrainingState => ({
+  epoch: 0,
+  batch: 0,
+  step: 0,
+  lossSum: 0,
+  gradientNormSum: 0,
+  images: 0,
+  seconds: 0,
+  waitedSeconds: 0,
+  best: null,
+});
+
+interface Submitted {
+  step: number;
+  names: readonly string[];
+  result: Promise<StepResult>;
+}
+
+export class Trainer {
+  private readonly indices: number[];
+  /**
+   * How long the first step of this process took. Drivers compile kernels when they are first used, which can take many
+   * times the step itself, so it is left out of the rates.
+   */
+  private firstSeconds?: number;
+  /** Images and seconds of the other steps of this process, for the time that is left. */
+  private images = 0;
+  private seconds = 0;
+
+  constructor(
+    private readonly step: TrainingStep,
+    private readonly cache: Cache,
+    private readonly settings: RunSettings,
+    readonly state: TrainingState,
+    private readonly progress: Progress,
+  ) {
+    this.indices = cache.indices('train');
+  }
+
+  /** Batches in an epoch; the last one is filled up from the epoch's beginning. */
+  get batchesPerEpoch(): number {
+    return Math.ceil(this.indices.length / this.settings.batchSize);
+  }
+
+  /**
+   * Trains to the end of the epoch after `state.epoch`, or until `stop` says so after a step. One step is always under way
+   * while the result of the one before is looked at, so that the device does not wait for the host.
+   * @returns whether the epoch's batches are all done
+   * @throws RunError at the first loss or gradient norm that is not finite
+   */
+  async trainEpoch(stop: () => boolean): Promise<boolean> {
+    const { state, settings, batchesPerEpoch } = this;
+    const epoch = state.epoch + 1;
+    const batches = new Batches(this.cache, {
+      batchSize: settings.batchSize,
+      indices: this.indices,
+      shuffle: { seed: settings.seed, epoch },
+      last: 'wrap',
+      skip: state.batch,
+    });
+    let settled = performance.now();
+    let waited = 0;
+    const settle = async (submitted: Submitted) => {
+      await this.settle(submitted);
+      const now = performance.now();
+      this.time((now - settled) / 1000, (batches.waitedMs - waited) / 1000);
+      settled = now;
+      waited = batches.waitedMs;
+      this.show(epoch);
+    };
+    let submitted: Submitted | undefined;
+    try {
+      while (!stop()) {
+        const batch = await batches.next();
+        if (!batch) break;
+        const previous = submitted;
+        submitted = this.submit(batch, epoch, state.step + (previous ? 2 : 1));
+        if (previous) await settle(previous);
+      }
+      if (submitted) await settle(submitted);
+    } finally {
+      await batches.close();
+    }
+    return state.batch === batchesPerEpoch;
+  }
+
+  /** The means over the epoch whose batches are done. */
+  get means(): { loss: number; gradientNorm: number; imagesPerSecond: number; waiting: number } {
+    const { lossSum, gradientNormSum, batch, images, seconds, waitedSeconds } = this.state;
+    // An epoch of a single step has no other.
+    const timed = images > 0;
+    return {
+      loss: lossSum / batch,
+      gradientNorm: gradientNormSum / batch,
+      imagesPerSecond: timed ? images / seconds : this.settings.batchSize / (this.firstSeconds ?? Infinity),
+      waiting: timed ? waitedSeconds / seconds : 0,
+    };
+  }
+
+  /** Goes on to the next epoch. */
+  finishEpoch(): void {
+    const { epoch, step, best } = this.state;
+    Object.assign(this.state, { ...freshState(), epoch: epoch + 1, step, best });
+  }
+
+  private submit(batch: Batch, epoch: number, step: number): Submitted {
+    const { seed, size, augmentation, learningRate } = this.settings;
+    const parameters = new Float32Array(batch.indices.length * augmentationFloats);
+    batch.indices.forEach((index, i) => {
+      parameters.set(sampleAugmentation(augmentation, seed, epoch, index, size, size), i * augmentationFloats);
+    });
+    this.step.run(batch.pixels, parameters, learningRate, step);
+    // Asked for now: it is the copy behind this step, not behind the next one, that is wanted.
+    const result = this.step.result();
+    // It is awaited one step later; should the run end before, nobody waits for it.
+    result.catch(() => {});
+    return { step, names: batch.names, result };
+  }
+
+  private async settle({ step, names, result }: Submitted): Promise<void> {
+    const { loss, gradientNorm } = await result;
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+      throw new RunError(
+        `step ${step}: the loss is ${loss} and the norm of the gradients ${gradientNorm} ` +
+          `at learning rate ${this.settings.learningRate}; ` +
+          `photos of this step: ${names.join(', ')}. Checkpoints of earlier epochs are kept; try a smaller --learning-rate`,
+      );
+    }
+    const { state } = this;
+    state.step = step;
+    state.batch++;
+    state.lossSum += loss;
+    state.gradientNormSum += gradientNorm;
+  }
+
+  /** Counts the time since the result before. */
+  private time(seconds: number, waitedSeconds: number): void {
+    if (this.firstSeconds === undefined) {
+      this.firstSeconds = seconds;
+      this.progress.line(`first step: ${seconds.toFixed(1)} s, in which the driver gets its kernels ready`);
+      return;
+    }
+    const { state, settings } = this;
+    state.images += settings.batchSize;
+    state.seconds += seconds;
+    state.waitedSeconds += waitedSeconds;
+    this.images += settings.batchSize;
+    this.seconds += seconds;
+  }
+
+  private show(epoch: number): void {
+    const { state, settings, batchesPerEpoch } = this;
+    this.progress.update(`epoch ${epoch}/${settings.epochs}`, state.batch, batchesPerEpoch, () => {
+      if (this.images === 0 || state.images === 0) return [`loss ${(state.lossSum / state.batch).toFixed(4)}`];
+      const perSecond = this.images / this.seconds;
+      const batchesLeft = (settings.epochs - state.epoch) * batchesPerEpoch - state.batch;
+      return [
+        `loss ${(state.lossSum / state.batch).toFixed(4)}`,
+        `${perSecond.toFixed(1)} images/s`,
+        `${duration((batchesLeft * settings.batchSize) / perSecond)} left`,
+        `waiting for data ${percent(state.waitedSeconds / state.seconds)}`,
+      ];
+    });
+  }
+}
+
+export const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
