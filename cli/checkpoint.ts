@@ -79,6 +79,8 @@ export function readCheckpoint(path: string): Checkpoint {
   const weights = new Map<string, StoredTensor>();
   const optimizer = new Map<string, StoredTensor>();
   for (const [name, tensor] of tensors) {
+    // PyTorch counts batches for an average without momentum, which our nets do not use.
+    if (name.endsWith('.num_batches_tracked')) continue;
     const bad = tensor.data.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0)
       throw new DataError(`${path}: ${name} holds ${tensor.data[bad]} at element ${bad}; these weights are of no use`);

@@ -31,9 +31,14 @@ const viewOf: Record<TensorDtype, new (buffer: ArrayBuffer, offset: number, leng
   U8: Uint8Array,
 };
 
+/** PyTorch's counters are I64; those that fit are read as I32. */
+const readableBytes = { ...bytesPerElement, I64: 8 };
+
+type ReadableDtype = keyof typeof readableBytes;
+
 interface HeaderEntry {
   name: string;
-  dtype: TensorDtype;
+  dtype: ReadableDtype;
   shape: number[];
   from: number;
   to: number;
@@ -45,8 +50,8 @@ function isCount(value: unknown): value is number {
 
 /**
  * Reads a whole file. Throws DataError naming the file, and the tensor where one is to blame, when the file is cut off,
- * its header is not what the format asks for, a tensor is of another dtype than F32, I32 and U8, or data ranges overlap
- * or lie outside.
+ * its header is not what the format asks for, a tensor is of another dtype than F32, I32, I64 (read as I32) and U8, or
+ * data ranges overlap or lie outside.
  */
 export function readSafetensors(path: string): SafetensorsFile {
   const fail = (what: string): never => {
@@ -63,6 +68,16 @@ export function readSafetensors(path: string): SafetensorsFile {
     return fail('its safetensors header is not a JSON object; the file is damaged');
   }
   const dataBytes = buffer.byteLength - headerBytes;
+  const readData = (name: string, dtype: ReadableDtype, start: number, bytes: number): TensorData => {
+    const size = readableBytes[dtype];
+    const [source, offset] = start % size === 0 ? [buffer, start] : [buffer.slice(start, start + bytes), 0];
+    if (dtype !== 'I64') return new viewOf[dtype](source, offset, bytes / size);
+    const values = [...new BigInt64Array(source, offset, bytes / size)];
+    const large = values.find((value) => BigInt.asIntN(32, value) !== value);
+    return large === undefined
+      ? Int32Array.from(values, Number)
+      : fail(`tensor ${name} is I64 and holds ${large}; only values that fit 32 bits can be read`);
+  };
   let metadata: Record<string, string> = {};
   const entries: HeaderEntry[] = [];
   for (const [name, value] of Object.entries(header)) {
@@ -72,13 +87,8 @@ export function readSafetensors(path: string): SafetensorsFile {
   checkOverlap(entries, fail);
   const tensors = new Map<string, StoredTensor>();
   for (const { name, dtype, shape, from, to } of entries) {
-    const start = headerBytes + from;
-    const count = (to - from) / bytesPerElement[dtype];
-    const view =
-      start % bytesPerElement[dtype] === 0
-        ? new viewOf[dtype](buffer, start, count)
-        : new viewOf[dtype](buffer.slice(start, headerBytes + to), 0, count);
-    tensors.set(name, { dtype, shape, data: view });
+    const data = readData(name, dtype, headerBytes + from, to - from);
+    tensors.set(name, { dtype: dtype === 'I64' ? 'I32' : dtype, shape, data });
   }
   return { tensors, metadata };
 }
@@ -130,15 +140,15 @@ function checkMetadata(value: unknown, fail: (what: string) => never): Record<st
 function checkEntry(name: string, value: unknown, dataBytes: number, fail: (what: string) => never): HeaderEntry {
   const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Record<string, unknown>;
   if (typeof dtype !== 'string') return fail(`tensor ${name} has no dtype`);
-  if (!Object.hasOwn(bytesPerElement, dtype)) {
-    return fail(`tensor ${name} has dtype ${dtype}; F32, I32 and U8 can be read`);
+  if (!Object.hasOwn(readableBytes, dtype)) {
+    return fail(`tensor ${name} has dtype ${dtype}; F32, I32, I64 and U8 can be read`);
   }
   if (!Array.isArray(shape) || !shape.every(isCount)) return fail(`tensor ${name} has no valid shape`);
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount) || offsets[0] > offsets[1]) {
     return fail(`tensor ${name} has no valid data_offsets`);
   }
   const [from, to] = offsets as [number, number];
-  const need = shape.reduce((product, n) => product * n, bytesPerElement[dtype as TensorDtype]);
+  const need = shape.reduce((product, n) => product * n, readableBytes[dtype as ReadableDtype]);
   if (to - from !== need) {
     return fail(
       `tensor ${name} with shape [${shape.join(', ')}] and dtype ${dtype} needs ${need} bytes but has ${to - from}`,
@@ -149,7 +159,7 @@ function checkEntry(name: string, value: unknown, dataBytes: number, fail: (what
       `tensor ${name} ends at byte ${to} of the data, but there are ${dataBytes}; the file is cut off or damaged`,
     );
   }
-  return { name, dtype: dtype as TensorDtype, shape, from, to };
+  return { name, dtype: dtype as ReadableDtype, shape, from, to };
 }
 
 function checkOverlap(entries: readonly HeaderEntry[], fail: (what: string) => never): void {

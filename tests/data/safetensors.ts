@@ -63,6 +63,20 @@ test('unaligned data are read', () =>
     assert.equal([...readSafetensors(path).tensors.get('b')!.data], [0x01010101]);
   }));
 
+test('I64, which PyTorch counts batches in, is read as I32 where it fits', () =>
+  inDirectory(async (directory) => {
+    const path = join(directory, 'a');
+    const file = (value: bigint) => {
+      const bytes = fileOf(JSON.stringify({ n: entry('I64', [1], 0, 8) }), 8);
+      bytes.writeBigInt64LE(value, bytes.length - 8);
+      writeFileSync(path, bytes);
+    };
+    file(-3n);
+    assert.equal(readSafetensors(path).tensors.get('n'), { dtype: 'I32', shape: [1], data: Int32Array.of(-3) });
+    file(2n ** 40n);
+    assert.match(await dataError(() => readSafetensors(path)), /tensor n is I64 and holds 1099511627776/);
+  }));
+
 test('a failed write leaves the old file and nothing else', () =>
   inDirectory(async (directory) => {
     const path = join(directory, 'a');
