@@ -34,6 +34,11 @@ const onBadFile = flag(
   'files that cannot be read: stop with an error that names them, or skip them [stop]',
   oneOf('--on-bad-file', ['stop', 'skip']),
 );
+const dataPath = flag(
+  'data set: the Oxford-IIIT Pet folder, or any folder with images/ and masks/',
+  text('--data-path'),
+);
+const splitSeed = flag('of the split of a folder that has none of its own [42]', wholeNumber('--seed', 0));
 const json = { describe: 'print JSON instead of text', boolean: true, default: false } as const;
 const model = (describe: string) => flag(describe, text('--model'));
 
@@ -57,10 +62,7 @@ function parse(argv: readonly string[]): unknown {
       (y) =>
         y.options(
           options({
-            'data-path': flag(
-              'data set: the Oxford-IIIT Pet folder, or any folder with images/ and masks/',
-              text('--data-path'),
-            ),
+            'data-path': dataPath,
             net: flag(`network [unet]: ${names.join(', ')}`, oneOf('--net', names)),
             epochs: flag('passes over the training photos [30; drawn sample 10]', wholeNumber('--epochs', 1), {
               alias: 'e',
@@ -159,9 +161,44 @@ function parse(argv: readonly string[]): unknown {
         chosen = async () => (await import('./verify.js')).verify(args);
       },
     )
+    .command(
+      'stats',
+      "mean and deviation of the training photos' channels, shares of the mask values, sizes",
+      (y) => y.options(options({ 'data-path': dataPath, seed: splitSeed, 'on-bad-file': onBadFile, json })),
+      (args) => {
+        chosen = async () => (await import('./stats.js')).stats(args);
+      },
+    )
+    .command(
+      'check',
+      'look at every file of a data set and list what is wrong; fails if anything is',
+      (y) => y.options(options({ 'data-path': dataPath, seed: splitSeed, json })),
+      (args) => {
+        chosen = async () => (await import('./check.js')).check(args);
+      },
+    )
+    .command(
+      'download',
+      'fetch and unpack the Oxford-IIIT Pet photos and trimaps (0.8 GB); goes on where it was stopped',
+      (y) =>
+        y.options(
+          options({
+            url: flag("address of a folder with the two archives [the data set's own site]", text('--url')),
+            output: flag('folder for the data set [oxford-iiit-pet]', text('--output')),
+          }),
+        ),
+      (args) => {
+        chosen = async () => (await import('./download.js')).download(args);
+      },
+    )
     .strict()
     .recommendCommands()
-    .demandCommand(1, 1, 'give a command: train, evaluate, predict, info or verify', 'give one command')
+    .demandCommand(
+      1,
+      1,
+      'give a command: train, evaluate, predict, info, verify, stats, check or download',
+      'give one command',
+    )
     .parserConfiguration({ 'boolean-negation': false })
     .version(version)
     .help()

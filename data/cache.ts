@@ -10,11 +10,11 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { createHash } from 'node:crypto';
-import type { Dataset, Sample, SplitName } from './dataset.js';
-import { DataError, listNames, plural, type BadFile } from './errors.js';
+import { applyPolicy, type Dataset, type Sample, type SplitName } from './dataset.js';
+import { DataError, type BadFile } from './errors.js';
 import { commitFile, removeAbandoned, temporaryName } from './files.js';
 import { readBinaryMasks, type MaskValues } from './maskValues.js';
-import { defaultWorkers, prepareAll } from './workers.js';
+import { defaultWorkers, runJobs } from './workers.js';
 
 /** Goes up with every change of what a record or the index holds: of decoding, resizing, mask bytes, layout. */
 export const cacheVersion = 1;
@@ -145,21 +145,6 @@ function finish(
     notes.unshift(readBinaryMasks(masks));
   }
   return new Cache(height, width, samples, notes, records, handle);
-}
-
-function applyPolicy(dataset: Dataset, bad: readonly BadFile[], notes: string[]): void {
-  if (bad.length === 0) return;
-  const unique = [...new Set(bad.map(({ file, reason }) => `${relative(dataset.root, file)} ${reason}`))];
-  const list = listNames(unique);
-  const count = plural(unique.length, 'file');
-  if (dataset.onBadFile === 'skip') {
-    notes.push(`left out with the other file of the pair, ${count}: ${list}`);
-    return;
-  }
-  throw new DataError(
-    `${dataset.root}: ${count} cannot be used: ${list}. ` +
-      'Put readable JPEG or PNG in their place, or pass --on-bad-file skip to leave these photos out',
-  );
 }
 
 function cachePath(dataset: Dataset, { height, width, directory = join('.cache', 'trimap') }: CacheOptions): string {
@@ -304,7 +289,7 @@ async function buildCache(
     const todo = samples.flatMap((_, i) => (kept[i] ? [] : [i]));
     const jobs = todo.map((i) => ({ image: samples[i].image, mask: samples[i].mask, maskRule, height, width }));
     let done = 0;
-    await prepareAll(jobs, workers, async (job, result) => {
+    await runJobs('prepare', jobs, workers, async (job, result) => {
       const i = todo[job];
       const { image, mask } = samples[i];
       const source = { image, mask, stamp: stamps[i] };

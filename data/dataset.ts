@@ -1,7 +1,7 @@
 /** A data set: pairs of photo and mask, each in a split. `openDataset` recognises the layout of a directory. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { DataError, listNames, type BadFile, type BadFilePolicy } from './errors.js';
+import { join, relative, resolve } from 'node:path';
+import { DataError, listNames, plural, type BadFile, type BadFilePolicy } from './errors.js';
 import { isFolderLayout, openFolder } from './folder.js';
 import { isOxfordPet, openOxfordPet } from './oxfordPet.js';
 
@@ -21,6 +21,11 @@ export interface Sample {
  */
 export type MaskRule = 'trimap' | 'binary';
 
+/** `unlisted`: no list names it. `unpaired`: a photo without a mask or the other way round. */
+export interface UnusedFile extends BadFile {
+  kind: 'unlisted' | 'unpaired photo' | 'unpaired mask';
+}
+
 export interface Dataset {
   /** Absolute path of the directory. */
   root: string;
@@ -29,6 +34,8 @@ export interface Dataset {
   samples: Sample[];
   /** Files that the layout asks for and that are not there; treated as files that cannot be decoded are. */
   missing: BadFile[];
+  /** Photos without a mask, and masks without a photo or that no list names: no sample holds them. */
+  unused: UnusedFile[];
   onBadFile: BadFilePolicy;
   /** Lines for the user: how the directory was read. */
   notes: string[];
@@ -64,4 +71,23 @@ export function openDataset(path: string, options: OpenOptions): Dataset {
   const hint = inside ? `\nIts subdirectory ${inside} is one: did you mean ${join(path, inside)}?` : '';
   const found = present.length > 0 ? listNames(present.sort(), 12) : 'nothing';
   throw new DataError(`data path ${path} has no layout that is known; ${expected}\nIt contains ${found}.${hint}`);
+}
+
+/**
+ * Treats files that cannot be used as the data set's `onBadFile` says: throws DataError naming all of them, or adds a
+ * line to `notes` that says which are left out.
+ */
+export function applyPolicy(dataset: Dataset, bad: readonly BadFile[], notes: string[]): void {
+  if (bad.length === 0) return;
+  const unique = [...new Set(bad.map(({ file, reason }) => `${relative(dataset.root, file)} ${reason}`))];
+  const list = listNames(unique);
+  const count = plural(unique.length, 'file');
+  if (dataset.onBadFile === 'skip') {
+    notes.push(`left out with the other file of the pair, ${count}: ${list}`);
+    return;
+  }
+  throw new DataError(
+    `${dataset.root}: ${count} cannot be used: ${list}. ` +
+      'Put readable JPEG or PNG in their place, or pass --on-bad-file skip to leave these photos out',
+  );
 }

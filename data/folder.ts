@@ -6,7 +6,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { Random } from '../engine/random.js';
-import type { Dataset, OpenOptions, Sample, SplitName } from './dataset.js';
+import type { Dataset, OpenOptions, Sample, SplitName, UnusedFile } from './dataset.js';
 import { DataError, listNames, plural } from './errors.js';
 import { isHidden } from './files.js';
 
@@ -49,7 +49,16 @@ export function openFolder(root: string, { seed, onBadFile }: OpenOptions): Data
   notes.unshift(
     `folder of pairs: ${count('train')} training, ${count('valid')} validation, ${count('test')} test photos (${how})`,
   );
-  return { root, layout: 'folder', maskRule: 'binary', samples, missing: [], onBadFile, notes };
+  return {
+    root,
+    layout: 'folder',
+    maskRule: 'binary',
+    samples,
+    missing: [],
+    unused: pairing.unused(),
+    onBadFile,
+    notes,
+  };
 }
 
 /**
@@ -115,6 +124,15 @@ class Pairing {
       );
     }
     this.notes.push(`left out, unpaired: ${both.replace('\n', '; ')}`);
+  }
+
+  /** The same as `report` says, file by file. */
+  unused(): UnusedFile[] {
+    const { images, masks } = this.alone;
+    return [
+      ...images.map((file) => ({ file, kind: 'unpaired photo', reason: 'has no mask of its name' }) as const),
+      ...masks.map((file) => ({ file, kind: 'unpaired mask', reason: 'has no image of its name, not used' }) as const),
+    ];
   }
 
   /** Picture files of a folder by name without ending, sorted; other files and folders are noted. */

@@ -6,7 +6,7 @@
  */
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Dataset, OpenOptions, Sample, SplitName } from './dataset.js';
+import type { Dataset, OpenOptions, Sample, SplitName, UnusedFile } from './dataset.js';
 import { DataError, listNames, plural, type BadFile } from './errors.js';
 import { isHidden } from './files.js';
 
@@ -53,7 +53,9 @@ export function openOxfordPet(root: string, { onBadFile }: OpenOptions): Dataset
   noteRepeated(trainval, test, notes);
 
   const photos = new Set(readdirSync(join(root, 'images')).filter((name) => !isHidden(name) && name.endsWith('.jpg')));
-  const trimaps = new Set(readdirSync(join(root, trimapFolder)));
+  const trimaps = new Set(
+    readdirSync(join(root, trimapFolder)).filter((name) => !isHidden(name) && name.endsWith('.png')),
+  );
   const missing = new Map<string, BadFile>();
   const samples = listed.filter(({ name, image, mask }) => {
     const photo = photos.has(`${name}.jpg`);
@@ -66,11 +68,27 @@ export function openOxfordPet(root: string, { onBadFile }: OpenOptions): Dataset
   notes.unshift(
     `Oxford-IIIT Pet: ${count('train')} training, ${count('valid')} validation, ${count('test')} test photos`,
   );
-  for (const { name } of listed) photos.delete(`${name}.jpg`);
+  for (const { name } of listed) {
+    photos.delete(`${name}.jpg`);
+    trimaps.delete(`${name}.png`);
+  }
   if (photos.size > 0) {
     notes.push(`${plural(photos.size, 'photo')} in images/ in no list, not used: ${listNames([...photos].sort(), 10)}`);
   }
-  return { root, layout: 'oxford', maskRule: 'trimap', samples, missing: [...missing.values()], onBadFile, notes };
+  const unused: UnusedFile[] = [
+    ...[...photos].sort().map((name) => join(root, 'images', name)),
+    ...[...trimaps].sort().map((name) => join(root, trimapFolder, name)),
+  ].map((file) => ({ file, kind: 'unlisted', reason: 'is in no list, not used' }));
+  return {
+    root,
+    layout: 'oxford',
+    maskRule: 'trimap',
+    samples,
+    missing: [...missing.values()],
+    unused,
+    onBadFile,
+    notes,
+  };
 }
 
 function noteRepeated(trainval: readonly string[], test: readonly string[], notes: string[]): void {

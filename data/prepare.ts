@@ -6,13 +6,29 @@ import { DecodeError, type BadFile } from './errors.js';
 import { background, countValues, foreground, trimapBytes, type MaskValues } from './maskValues.js';
 import { resizeMask, resizePhoto } from './resize.js';
 
-/** A sample to read: absolute paths, what its mask means, and the size that it is wanted in. */
-export interface PrepareJob {
+/** A sample to read: absolute paths, and what its mask means. */
+export interface PairJob {
   image: string;
   mask: string;
   maskRule: MaskRule;
+}
+
+/** A sample to read, and the size that it is wanted in. */
+export interface PrepareJob extends PairJob {
   height: number;
   width: number;
+}
+
+/** What can be wrong with a pair: a file cannot be decoded, the sizes differ, or the mask is no trimap. */
+export interface PairFault extends BadFile {
+  kind: 'unreadable' | 'size' | 'values';
+}
+
+/** The two files of a sample, decoded. The mask's values are counted; what they mean is checked for trimaps only. */
+export interface Pair {
+  photo: Photo;
+  mask: MaskFile;
+  values: MaskValues;
 }
 
 /**
@@ -28,38 +44,44 @@ export type PrepareResult =
  * thrown.
  */
 export function prepareSample(job: PrepareJob): PrepareResult {
-  const bad: BadFile[] = [];
+  const { pair, bad } = readPair(job);
+  if (!pair) return { bad };
+  return { ...toRecord(pair.photo, pair.mask, job), ...(job.maskRule === 'binary' && { values: pair.values }) };
+}
+
+/** Reads one sample at its own size: the pair, or everything that is wrong with its files. */
+export function readPair(job: PairJob): { pair: Pair; bad?: undefined } | { pair?: undefined; bad: PairFault[] } {
+  const bad: PairFault[] = [];
   const photo = readAs(job.image, decodePhoto, bad);
   const mask = readAs(job.mask, decodeMask, bad);
-  if (!photo || !mask) return { bad };
-  if (photo.height !== mask.height || photo.width !== mask.width) {
+  if (photo && mask && (photo.height !== mask.height || photo.width !== mask.width)) {
     const sizes = `${mask.width}x${mask.height}, but its photo ${job.image} has ${photo.width}x${photo.height}`;
-    return { bad: [{ file: job.mask, reason: `has ${sizes} pixels` }] };
+    bad.push({ file: job.mask, kind: 'size', reason: `has ${sizes} pixels` });
   }
-  const values = countValues(mask);
-  if (job.maskRule === 'trimap') {
+  const values = mask && countValues(mask);
+  if (values && job.maskRule === 'trimap') {
     const wrong = values.counts.filter(([value]) => values.kind === 'colour' || trimapBytes[value] === undefined);
     if (wrong.length > 0) {
       const found = wrong.slice(0, 10).map(([value, pixels]) => `${value} (${pixels} pixels)`);
-      return { bad: [{ file: job.mask, reason: `is no trimap of 1, 2 and 3: it holds ${found.join(', ')}` }] };
+      bad.push({ file: job.mask, kind: 'values', reason: `is no trimap of 1, 2 and 3: it holds ${found.join(', ')}` });
     }
   }
-  return { ...toRecord(photo, mask, job), ...(job.maskRule === 'binary' && { values }) };
+  return photo && mask && values && bad.length === 0 ? { pair: { photo, mask, values } } : { bad };
 }
 
-function readAs<T>(file: string, decode: (bytes: Uint8Array, file: string) => T, bad: BadFile[]): T | undefined {
+function readAs<T>(file: string, decode: (bytes: Uint8Array, file: string) => T, bad: PairFault[]): T | undefined {
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(file);
   } catch (error) {
-    bad.push({ file, reason: `cannot be read (${(error as Error).message})` });
+    bad.push({ file, kind: 'unreadable', reason: `cannot be read (${(error as Error).message})` });
     return undefined;
   }
   try {
     return decode(bytes, file);
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
-    bad.push({ file, reason: error.reason });
+    bad.push({ file, kind: 'unreadable', reason: error.reason });
     return undefined;
   }
 }

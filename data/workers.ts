@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { DataError } from './errors.js';
-import type { PrepareJob, PrepareResult } from './prepare.js';
+import type { Job, Result, TaskName } from './worker.js';
 
 const cores = availableParallelism();
 
@@ -16,14 +16,15 @@ const cores = availableParallelism();
 export const defaultWorkers = Math.max(Math.min(cores, 2), cores - 1);
 
 /**
- * Runs the jobs on `count` threads and hands each result to `onResult`, in the order they get ready; a thread gets its
- * next job when `onResult` is done, so that results do not pile up. Throws DataError naming the photo when a thread
+ * Runs a task's jobs on `count` threads and hands each result to `onResult`, in the order they get ready; a thread gets
+ * its next job when `onResult` is done, so that results do not pile up. Throws DataError naming the photo when a thread
  * fails (out of memory, for example).
  */
-export async function prepareAll(
-  jobs: readonly PrepareJob[],
+export async function runJobs<N extends TaskName>(
+  task: N,
+  jobs: readonly Job<N>[],
   count: number,
-  onResult: (job: number, result: PrepareResult) => Promise<void>,
+  onResult: (job: number, result: Result<N>) => Promise<void> | void,
 ): Promise<void> {
   const threads = Array.from(
     { length: Math.min(count, jobs.length) },
@@ -33,7 +34,7 @@ export async function prepareAll(
   const work = async (thread: Worker) => {
     while (next < jobs.length) {
       const job = next++;
-      await onResult(job, await ask(thread, jobs[job]));
+      await onResult(job, await ask(thread, task, jobs[job]));
     }
   };
   try {
@@ -43,11 +44,11 @@ export async function prepareAll(
   }
 }
 
-function ask(thread: Worker, job: PrepareJob): Promise<PrepareResult> {
+function ask<N extends TaskName>(thread: Worker, task: N, job: Job<N>): Promise<Result<N>> {
   return new Promise((resolve, reject) => {
     const fail = (what: string) =>
       settle(() => reject(new DataError(`reading ${job.image} and ${job.mask} failed: ${what}`)));
-    const onMessage = (result: PrepareResult) => settle(() => resolve(result));
+    const onMessage = (result: Result<N>) => settle(() => resolve(result));
     const onError = (error: Error) => fail(`the worker thread ended with "${error.message}"`);
     const onExit = (code: number) => fail(`the worker thread ended with code ${code}`);
     const settle = (then: () => void) => {
@@ -55,6 +56,6 @@ function ask(thread: Worker, job: PrepareJob): Promise<PrepareResult> {
       then();
     };
     thread.on('message', onMessage).on('error', onError).on('exit', onExit);
-    thread.postMessage(job);
+    thread.postMessage({ task, job });
   });
 }

@@ -1,0 +1,47 @@
+/** `trimap check`: everything that is wrong with the files of a data set. */
+import { checkDataset, type CheckReport } from '../data/check.js';
+import { listNames, plural } from '../data/errors.js';
+import { UsageError } from './errors.js';
+import { Progress } from './progress.js';
+
+export interface CheckFlags {
+  dataPath?: string;
+  seed?: number;
+  json: boolean;
+}
+
+/** Exit code 1 when there is any fault. */
+export async function check({ dataPath, seed = 42, json }: CheckFlags): Promise<number> {
+  if (dataPath === undefined) throw new UsageError('give the data set to check: --data-path DIR');
+  const progress = new Progress(json ? process.stderr : process.stdout);
+  progress.line(`checking ${dataPath}`);
+  try {
+    const report = await checkDataset(dataPath, {
+      seed,
+      onProgress: (done, total) => progress.update('reading pairs', done, total),
+    });
+    progress.clear();
+    if (json) {
+      const { root, layout = null, files, faults, notes } = report;
+      console.log(JSON.stringify({ path: root, layout, files, faults, notes }));
+    } else {
+      for (const line of describe(report)) progress.line(line);
+    }
+    return report.faults.length > 0 ? 1 : 0;
+  } finally {
+    progress.clear();
+  }
+}
+
+function describe({ files, faults, notes, summary }: CheckReport): string[] {
+  const oddTypes = notes.filter(({ kind }) => kind === 'type').map(({ file, reason }) => `${file} ${reason}`);
+  const namesakes = notes.filter(({ kind }) => kind === 'same name in two splits').map(({ file }) => file);
+  return [
+    // Files in no list and masks without a photo are in the summary already.
+    ...summary.map((note) => `data: ${note}`),
+    ...(oddTypes.length > 0 ? [`note: another type than the name says: ${listNames(oddTypes, 20)}`] : []),
+    ...(namesakes.length > 0 ? [`note: the same name in two splits: ${listNames(namesakes, 20)}`] : []),
+    ...faults.map(({ kind, file, reason }) => `fault (${kind}): ${file} ${reason}`),
+    `${faults.length > 0 ? plural(faults.length, 'fault') : 'no fault'}, ${plural(files, 'file')} read`,
+  ];
+}
