@@ -56,7 +56,10 @@ async function plansOf(device: Device, work: Work): Promise<{ plans: Plan[]; res
     const plan = await Plan.compile(device, graph, { outputs: [result] });
     for (const input of graph.inputs) {
       const random = new Random('bench', input.name);
-      plan.write(input, Float32Array.from({ length: elementCount(input.shape) }, () => random.uniform(-1, 1)));
+      plan.write(
+        input,
+        Float32Array.from({ length: elementCount(input.shape) }, () => random.uniform(-1, 1)),
+      );
     }
     plan.run();
     results.push((await plan.read(result))[0]);

@@ -34,7 +34,11 @@ await yargs(hideBin(process.argv))
         .option('size', { type: 'number', default: 64 })
         .option('base-width', { type: 'number', default: 16 })
         .option('batch-size', { alias: 'b', type: 'number', default: 4 })
-        .option('memory', { type: 'boolean', default: false, describe: 'also print the memory of the training step by tensor' }),
+        .option('memory', {
+          type: 'boolean',
+          default: false,
+          describe: 'also print the memory of the training step by tensor',
+        }),
     async ({ adapter, rounds, net, size, baseWidth, batchSize, memory }) => {
       const device = await openDevice({ adapter });
       await benchStep(device, { net, size, baseWidth, batch: batchSize, memory }, rounds);

@@ -49,6 +49,19 @@ export const number =
     );
   };
 
+/**
+ * A probability, neither 0 nor 1.
+ * @param others what else the flag takes, for the message
+ */
+export const probability =
+  (flag: string, others = '') =>
+  (value: unknown): number => {
+    const given = single(flag, value);
+    const parsed = Number(given);
+    if (parsed > 0 && parsed < 1) return parsed;
+    throw new UsageError(`${flag} ${given}: give a probability above 0 and below 1, such as 0.5${others}`);
+  };
+
 /** The name nearest to what was typed by edit distance, if it is near at all. */
 export function closest(given: string, names: readonly string[]): string | undefined {
   const ranked = names.map((name) => ({ name, distance: editDistance(given.toLowerCase(), name) }));

@@ -6,6 +6,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { DataError, listNames } from '../data/errors.js';
 import { writeFileAtomic } from '../data/files.js';
 import { readSafetensors, type StoredTensor, writeSafetensors } from '../data/safetensors.js';
+import type { EarlyStoppingState } from '../engine/earlyStopping.js';
+import type { PlateauState } from '../engine/schedules.js';
 import type { Variables } from '../engine/variables.js';
 import type { Scores } from './evaluation.js';
 import type { RunSettings } from './settings.js';
@@ -25,6 +27,9 @@ export interface TrainingState {
   seconds: number;
   waitedSeconds: number;
   best: { epoch: number; dice: number } | null;
+  /** Of a schedule that follows the scores. */
+  schedule: PlateauState | null;
+  earlyStopping: EarlyStoppingState | null;
 }
 
 export interface CheckpointInfo {
@@ -50,12 +55,22 @@ const OPTIMIZER = 'optimizer.';
 
 const jsonBeside = (path: string): string => path.replace(/(\.safetensors)?$/, '.json');
 
-/** @param optimizerStates arenas that are saved with the weights; none for a checkpoint that is only to be used */
+/** Arenas that a checkpoint's weights and running statistics are taken from. */
+export type WeightArenas = readonly [parameters: string, buffers: string];
+
+const PRESENT: WeightArenas = ['parameters', 'buffers'];
+
+/**
+ * @param states arenas that are saved with the weights so that training can go on; none for a checkpoint that is only to
+ *   be used
+ * @param weights where the weights are: the present ones, or their moving averages
+ */
 export async function saveCheckpoint(
   path: string,
   variables: Variables,
-  optimizerStates: readonly string[],
+  states: readonly string[],
   info: CheckpointInfo,
+  weights: WeightArenas = PRESENT,
 ): Promise<void> {
   const tensors = new Map<string, StoredTensor>();
   const add = async (arena: string, prefix: string) => {
@@ -63,9 +78,8 @@ export async function saveCheckpoint(
       tensors.set(prefix + name, { dtype: 'F32', shape: [...variables.find(name)!.shape], data });
     }
   };
-  await add('parameters', '');
-  await add('buffers', '');
-  for (const state of optimizerStates) await add(state, `${OPTIMIZER}${state}.`);
+  for (const arena of weights) await add(arena, '');
+  for (const state of states) await add(state, `${OPTIMIZER}${state}.`);
   // The JSON goes first: the weights are what counts as the checkpoint.
   writeFileAtomic(jsonBeside(path), `${JSON.stringify(info, null, 2)}\n`);
   writeSafetensors(path, tensors, { format: 'trimap', info: JSON.stringify(info) });
@@ -138,14 +152,14 @@ export function loadWeights(variables: Variables, { path, weights, info }: Check
   for (const variable of variables.list) variables.set(variable, weights.get(variable.name)!.data);
 }
 
-/** @throws DataError when a state or a parameter's part of it is missing */
+/** @throws DataError when a state or a variable's part of it is missing */
 export function loadOptimizer(variables: Variables, { path, optimizer }: Checkpoint, states: readonly string[]): void {
   for (const state of states) {
-    for (const parameter of variables.parameters) {
-      const values = optimizer.get(`${state}.${parameter.name}`);
+    for (const variable of variables.inArena(state)) {
+      const values = optimizer.get(`${state}.${variable.name}`);
       if (!values)
-        throw new DataError(`${path} has no ${OPTIMIZER}${state}.${parameter.name}; it cannot be resumed from`);
-      variables.set(parameter, values.data, variables.arena(state));
+        throw new DataError(`${path} has no ${OPTIMIZER}${state}.${variable.name}; it cannot be resumed from`);
+      variables.set(variable, values.data, variables.arena(state));
     }
   }
 }

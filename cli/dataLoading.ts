@@ -4,14 +4,16 @@ import { type Cache, openCache } from '../data/cache.js';
 import { openDataset } from '../data/dataset.js';
 import { plural } from '../data/errors.js';
 import { drawSample } from '../data/sample.js';
+import { borderRules } from './border.js';
 import type { Progress } from './progress.js';
 import type { RunSettings } from './settings.js';
 
-export type DataSettings = Pick<RunSettings, 'dataPath' | 'sample' | 'onBadFile' | 'size' | 'seed'>;
+export type DataSettings = Pick<RunSettings, 'dataPath' | 'sample' | 'onBadFile' | 'size' | 'seed'> &
+  Partial<Pick<RunSettings, 'border'>>;
 
 /** Draws the sample if it is one, reads the folder, and brings its cache up to date. */
 export async function loadData(settings: DataSettings, progress: Progress): Promise<Cache> {
-  const { dataPath, sample, onBadFile, size, seed } = settings;
+  const { dataPath, sample, onBadFile, size, seed, border = 'pet' } = settings;
   if (sample) {
     const drew = await drawSample(dataPath, sample, (done, total) => progress.update('drawing', done, total));
     if (drew) progress.line(`drew ${plural(sample.count, 'photo')} of animals with their masks into ${dataPath}`);
@@ -19,8 +21,7 @@ export async function loadData(settings: DataSettings, progress: Progress): Prom
   progress.line(`data: ${dataPath}`);
   const dataset = openDataset(dataPath, { seed, onBadFile });
   for (const note of dataset.notes) progress.line(`data: ${note}`);
-  if (dataset.maskRule === 'trimap')
-    progress.line('data: trimaps: 1 (object) and 3 (border) are foreground, 2 is background');
+  if (dataset.maskRule === 'trimap') progress.line(`data: trimaps: ${borderRules[border]}`);
   const start = performance.now();
   let decoded = 0;
   const cache = await openCache(dataset, {

@@ -3,15 +3,34 @@ import { augmentationFloats, identityAugmentation } from '../data/augment.js';
 import { Batches } from '../data/batches.js';
 import type { Cache } from '../data/cache.js';
 import type { Device } from '../engine/device.js';
-import { type PixelCounts, readCounts, segmentationScores, type SegmentationScores } from '../engine/metrics.js';
+import {
+  type BatchCounts,
+  type BoundaryCounts,
+  type BoundaryScores,
+  boundaryScores,
+  type PixelCounts,
+  readBoundaryCounts,
+  readCounts,
+  type ReportScores,
+  reportScores,
+  segmentationScores,
+  type SegmentationScores,
+} from '../engine/metrics.js';
+import { type FittedThreshold, ThresholdFit } from '../engine/thresholdFit.js';
 import type { Variables } from '../engine/variables.js';
-import { EvaluationStep, type ModelSettings } from '../nets/steps.js';
+import { type EvaluationResult, type EvaluationSettings, EvaluationStep } from '../nets/steps.js';
+import { borderBytes } from './border.js';
+import type { Border } from './settings.js';
 
-export interface Scores extends SegmentationScores {
+/** The boundary's scores and the reports' own are there where the evaluator's settings ask for them. */
+export interface Scores extends SegmentationScores, Partial<BoundaryScores>, Partial<ReportScores> {
   images: number;
   /** Mean over the images. */
   loss: number;
 }
+
+/** The logit of a probability: where the step compares logits, users speak of probabilities. */
+export const logitOf = (probability: number): number => Math.log(probability / (1 - probability));
 
 /** Parameters for `batch` images that are left as they are. */
 export function unaugmented(batch: number): Float32Array {
@@ -27,10 +46,11 @@ export function unaugmented(batch: number): Float32Array {
 export class Evaluator {
   private readonly steps = new Map<number, EvaluationStep>();
 
+  /** @param settings whatever they count beside the pixels costs time: the boundary, say */
   constructor(
     private readonly device: Device,
     private readonly variables: Variables,
-    private readonly settings: ModelSettings,
+    private readonly settings: Omit<EvaluationSettings, 'batch'>,
   ) {}
 
   /** The plan for a batch size, made when first asked for. */
@@ -50,18 +70,60 @@ export class Evaluator {
     batchSize: number,
     onProgress: (done: number) => void = () => {},
   ): Promise<Scores> {
-    const counts: PixelCounts[] = [];
+    const images: PixelCounts[] = [];
+    const boundaries: BoundaryCounts[] = [];
+    const batches: BatchCounts[] = [];
     let lossSum = 0;
+    for await (const { loss, counts, boundary, softSums } of this.run(cache, indices, batchSize, onProgress)) {
+      const own = readCounts(counts);
+      images.push(...own);
+      lossSum += loss * own.length;
+      if (boundary) boundaries.push(...readBoundaryCounts(boundary));
+      if (softSums) batches.push({ images: own, softSums });
+    }
+    return {
+      images: images.length,
+      loss: lossSum / images.length,
+      ...segmentationScores(images),
+      ...(this.settings.boundary ? boundaryScores(boundaries) : {}),
+      ...(this.settings.softSums ? reportScores(batches) : {}),
+    };
+  }
+
+  /**
+   * The threshold with the highest mean Dice on these samples.
+   * @throws Error when the evaluator's settings have no `thresholds`
+   */
+  async fitThreshold(
+    cache: Cache,
+    indices: readonly number[],
+    batchSize: number,
+    onProgress: (done: number) => void = () => {},
+  ): Promise<FittedThreshold> {
+    const fit = new ThresholdFit(this.settings.thresholds);
+    for await (const { counts, thresholdCounts } of this.run(cache, indices, batchSize, onProgress)) {
+      if (!thresholdCounts) throw new Error('fitThreshold: the settings of the evaluator have no thresholds');
+      fit.add(thresholdCounts, readCounts(counts));
+    }
+    return fit.best();
+  }
+
+  /** The results batch by batch, each of as many images as count. */
+  private async *run(
+    cache: Cache,
+    indices: readonly number[],
+    batchSize: number,
+    onProgress: (done: number) => void,
+  ): AsyncGenerator<EvaluationResult> {
     const batches = new Batches(cache, { batchSize: Math.min(batchSize, indices.length), indices, last: 'pad' });
+    let done = 0;
     for await (const { count, pixels } of batches) {
-      onProgress(counts.length);
+      onProgress(done);
       const step = await this.step(count);
       step.run(pixels.subarray(0, count * cache.recordBytes), unaugmented(count));
-      const result = await step.result();
-      counts.push(...readCounts(result.counts));
-      lossSum += result.loss * count;
+      yield await step.result();
+      done += count;
     }
-    return { images: counts.length, loss: lossSum / counts.length, ...segmentationScores(counts) };
   }
 
   destroy(): void {
@@ -69,21 +131,42 @@ export class Evaluator {
   }
 }
 
-/** Scores of a prediction that does not look at the photo: every pixel foreground, or every pixel background. */
-export function baseline(
+/** Scores of two predictions that do not look at the photo: every pixel foreground, and every pixel background. */
+export async function baselines(
   cache: Cache,
   indices: readonly number[],
-  predicted: 'foreground' | 'background',
-): SegmentationScores {
+  border: Border,
+): Promise<{ foreground: SegmentationScores; background: SegmentationScores }> {
+  const truths = await trueCounts(cache, indices, border);
+  return {
+    foreground: segmentationScores(
+      truths.map((truth) => ({ ...truth, intersection: truth.true, predicted: truth.pixels })),
+    ),
+    background: segmentationScores(truths.map((truth) => ({ ...truth, intersection: 0, predicted: 0 }))),
+  };
+}
+
+/** Foreground and counted pixels of the masks. The cache knows the foreground with the border; others are counted. */
+async function trueCounts(
+  cache: Cache,
+  indices: readonly number[],
+  border: Border,
+): Promise<Pick<PixelCounts, 'true' | 'pixels'>[]> {
   const pixels = cache.height * cache.width;
-  return segmentationScores(
-    indices.map((index) => {
-      const { foreground } = cache.samples[index];
-      return predicted === 'foreground'
-        ? { intersection: foreground, predicted: pixels, true: foreground, pixels }
-        : { intersection: 0, predicted: 0, true: foreground, pixels };
-    }),
-  );
+  if (border === 'pet') return indices.map((index) => ({ true: cache.samples[index].foreground, pixels }));
+  const { foreground, ignored } = borderBytes[border];
+  const record = new Uint8Array(cache.recordBytes);
+  const counts = [];
+  for (const index of indices) {
+    await cache.read(index, record);
+    const own = { true: 0, pixels: 0 };
+    for (let i = 3; i < record.length; i += 4) {
+      if (foreground.includes(record[i])) own.true++;
+      if (!ignored.includes(record[i])) own.pixels++;
+    }
+    counts.push(own);
+  }
+  return counts;
 }
 
 const HEADINGS = ['', 'photos', 'Dice', 'IoU', 'pixel accuracy', 'Dice of all pixels', 'IoU of all pixels', 'loss'];

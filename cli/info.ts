@@ -1,6 +1,8 @@
-/** `trimap info`: what a report about a machine needs. */
+/** `trimap info`: what a report about a machine needs, or what a network is made of. */
 import { createRequire } from 'node:module';
 import type { Device } from '../engine/device.js';
+import { leastSize, type NetworkName, networks } from '../nets/networks.js';
+import { UsageError } from './errors.js';
 import { Progress } from './progress.js';
 
 const require = createRequire(import.meta.url);
@@ -39,7 +41,36 @@ function describe(device: Device) {
   };
 }
 
-export async function info({ adapter, json }: { adapter?: string; json: boolean }): Promise<number> {
+export interface InfoFlags {
+  /** Shown instead of the machine, with the three settings that follow. */
+  net?: NetworkName;
+  baseWidth?: number;
+  size?: number;
+  classes?: number;
+  adapter?: string;
+  json: boolean;
+}
+
+export function info(flags: InfoFlags): Promise<number> {
+  return flags.net === undefined ? showMachine(flags) : showNetwork(flags.net, flags);
+}
+
+/** Layers, shapes, parameters and multiply-adds; no adapter is needed for that. */
+async function showNetwork(net: NetworkName, { baseWidth: width, size, classes, json }: InfoFlags): Promise<number> {
+  const least = leastSize(networks[net]);
+  if (size !== undefined && size < least) {
+    throw new UsageError(`--size ${size}: ${net} needs images of ${least} or more`);
+  }
+  const { describeNetwork, networkTable } = await import('../nets/describe.js');
+  const described = describeNetwork(net, { width, size, classes });
+  console.log(json ? JSON.stringify(described, null, 2) : networkTable(described));
+  return 0;
+}
+
+async function showMachine({ baseWidth, size, classes, adapter, json }: InfoFlags): Promise<number> {
+  const given = Object.entries({ '--base-width': baseWidth, '--size': size, '--classes': classes });
+  const stray = given.find(([, value]) => value !== undefined);
+  if (stray) throw new UsageError(`${stray[0]} is of a network; give --net, too`);
   const progress = new Progress(json ? process.stderr : process.stdout);
   progress.line('looking for a WebGPU adapter ...');
   const { openDevice } = await import('../engine/dawn.js');

@@ -10,8 +10,10 @@ import yargs, { type Options } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { DataError } from '../data/errors.js';
 import { DeviceError } from '../engine/device.js';
+import { SettingsError } from '../engine/settings.js';
+import { losses, type LossName } from '../nets/losses.js';
 import { networks, type NetworkName } from '../nets/networks.js';
-import { closest, number, oneOf, text, wholeNumber } from './arguments.js';
+import { closest, number, oneOf, probability, text, wholeNumber } from './arguments.js';
 import { Interrupted, RunError, UsageError } from './errors.js';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
@@ -29,6 +31,8 @@ function flag<T>(describe: string, check: (value: unknown) => T, extra: Options 
 }
 
 const names = Object.keys(networks) as NetworkName[];
+const lossNames = Object.keys(losses) as LossName[];
+const borders = ['pet', 'background', 'ignore'] as const;
 const adapter = flag('part of the name of the WebGPU adapter to use', text('--adapter'));
 const onBadFile = flag(
   'files that cannot be read: stop with an error that names them, or skip them [stop]',
@@ -63,12 +67,50 @@ function parse(argv: readonly string[]): unknown {
         y.options(
           options({
             'data-path': dataPath,
+            recipe: flag(
+              'training of one of the reports: report0 to report4; other flags override it',
+              text('--recipe'),
+            ),
+            config: flag("file of settings, such as a run's settings.json; other flags override it", text('--config')),
+            'print-config': { describe: 'print the resolved settings and do nothing else', boolean: true },
             net: flag(`network [unet]: ${names.join(', ')}`, oneOf('--net', names)),
             epochs: flag('passes over the training photos [30; drawn sample 10]', wholeNumber('--epochs', 1), {
               alias: 'e',
             }),
-            'batch-size': flag('photos a step [8; drawn sample 4]', wholeNumber('--batch-size', 1), { alias: 'b' }),
-            'learning-rate': flag("Adam's learning rate [0.001]", number('--learning-rate', 0), { alias: 'lr' }),
+            'batch-size': flag('photos of an update [8; drawn sample 4]', wholeNumber('--batch-size', 1), {
+              alias: 'b',
+            }),
+            'micro-batches': flag(
+              'parts that a batch is run in one after the other; auto: the fewest that fit the memory [auto]',
+              (value) => (value === 'auto' ? 'auto' : wholeNumber('--micro-batches', 1)(value)),
+            ),
+            'memory-budget': flag(
+              'GiB that auto may fill [the largest buffer of the adapter]',
+              number('--memory-budget', 0),
+            ),
+            'learning-rate': flag('learning rate [0.001]', number('--learning-rate', 0), { alias: 'lr' }),
+            loss: flag(`loss [bce-dice]: ${lossNames.join(', ')}`, oneOf('--loss', lossNames)),
+            optimizer: flag(
+              'optimizer [adam]: sgd, adam, adamw, radam',
+              oneOf('--optimizer', ['sgd', 'adam', 'adamw', 'radam']),
+            ),
+            schedule: flag(
+              'of the learning rate [constant]: constant, cosine, polynomial or plateau; others by --config',
+              oneOf('--schedule', ['constant', 'cosine', 'polynomial', 'plateau']),
+            ),
+            ema: flag(
+              'decay of a moving average of the weights, which is then validated and kept as best; 0: none [0]',
+              number('--ema', 0, { inclusive: true }),
+            ),
+            'early-stopping': flag(
+              'epochs without a better validation Dice after which training stops; 0: never [0]',
+              wholeNumber('--early-stopping', 0),
+            ),
+            border: flag('border pixels of trimaps: pet, background or ignore [pet]', oneOf('--border', borders)),
+            'check-numerics': {
+              describe: 'look for values that are not finite after every op, and name the first',
+              boolean: true,
+            },
             'clip-norm': flag(
               'largest global norm of the gradients, 0 for any [1]',
               number('--clip-norm', 0, { inclusive: true }),
@@ -100,6 +142,15 @@ function parse(argv: readonly string[]): unknown {
             split: flag('train, valid or test [valid]', oneOf('--split', ['train', 'valid', 'test'])),
             'data-path': flag('data set [the one of the training]', text('--data-path')),
             'batch-size': flag('photos a step [that of the training]', wholeNumber('--batch-size', 1), { alias: 'b' }),
+            threshold: flag(
+              'probability above which a pixel is foreground; auto: the best for the validation photos [0.5]',
+              (value) => (value === 'auto' ? 'auto' : probability('--threshold', ', or auto')(value)),
+            ),
+            border: flag(
+              'border pixels of trimaps: pet, background or ignore [as in the training]',
+              oneOf('--border', borders),
+            ),
+            'legacy-metrics': { describe: "also the reports' own scores, under names of their own", boolean: true },
             'on-bad-file': onBadFile,
             adapter,
             json,
@@ -124,6 +175,7 @@ function parse(argv: readonly string[]): unknown {
             options({
               model: model('checkpoint, such as runs/1/best.safetensors'),
               output: flag('folder for masks/ and overlays/ [predictions]', text('--output')),
+              threshold: flag('probability above which a pixel is foreground [0.5]', probability('--threshold')),
               'on-bad-file': onBadFile,
               adapter,
             }),
@@ -134,8 +186,18 @@ function parse(argv: readonly string[]): unknown {
     )
     .command(
       'info',
-      'show the adapter in use, its limits and features, and the versions of everything',
-      (y) => y.options(options({ adapter, json })),
+      'show the adapter in use, its limits and features, and the versions of everything; with --net a network',
+      (y) =>
+        y.options(
+          options({
+            net: flag(`show the layers of this network instead: ${names.join(', ')}`, oneOf('--net', names)),
+            'base-width': flag('with --net: channels of the first level, even [64]', evenNumber('--base-width')),
+            size: flag('with --net: height and width of the image [256]', wholeNumber('--size', 1)),
+            classes: flag("with --net: channels of the logits [1; 2 for report 0's]", wholeNumber('--classes', 1)),
+            adapter,
+            json,
+          }),
+        ),
       (args) => {
         chosen = async () => (await import('./info.js')).info(args);
       },
@@ -153,12 +215,33 @@ function parse(argv: readonly string[]): unknown {
             }),
           )
           .epilogue(
-            'JSON: name, kind, op, pass, worst (largest error as a ratio to its tolerance; null where a value is missing ' +
-              'or not a number), ' +
-              'tensor (where that was), error (why the case could not be judged).',
+            'JSON: name, kind, op, pass (null: a form that is not offered), worst (largest error as a ratio to its ' +
+              'tolerance; null where a value is missing or not a number), tensor (where that was), error (why the case ' +
+              'could not be judged).',
           ),
       (args) => {
         chosen = async () => (await import('./verify.js')).verify(args);
+      },
+    )
+    .command(
+      'augment',
+      'draw photos of the training split with their masks as the network sees them; without --data-path of a sample',
+      (y) =>
+        y.options(
+          options({
+            'data-path': dataPath,
+            recipe: flag('augmentation, size and seed of a report: report0 to report4', text('--recipe')),
+            config: flag("the same of a file of settings, such as a run's settings.json", text('--config')),
+            n: flag('photos, a row each [16]', wholeNumber('--n', 1)),
+            size: flag('height and width of the pictures, pixels [256; drawn sample 64]', wholeNumber('--size', 16)),
+            seed: flag('of the augmentations [42]', wholeNumber('--seed', 0)),
+            output: flag('PNG file to write [augmentation.png]', text('--output')),
+            'on-bad-file': onBadFile,
+            adapter,
+          }),
+        ),
+      (args) => {
+        chosen = async () => (await import('./contactSheet.js')).contactSheet(args);
       },
     )
     .command(
@@ -196,7 +279,7 @@ function parse(argv: readonly string[]): unknown {
     .demandCommand(
       1,
       1,
-      'give a command: train, evaluate, predict, info, verify, stats, check or download',
+      'give a command: train, evaluate, predict, info, verify, augment, stats, check or download',
       'give one command',
     )
     .parserConfiguration({ 'boolean-negation': false })
@@ -246,6 +329,7 @@ function withHyphens(argv: readonly string[]): string[] {
 /** Errors that a user can act on, whose message says all, and their exit codes. */
 const expected: [kind: abstract new (...args: never[]) => Error, exitCode: number][] = [
   [UsageError, 2],
+  [SettingsError, 2],
   [DataError, 3],
   [DeviceError, 4],
   [Interrupted, 130],

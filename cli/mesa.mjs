@@ -206,7 +206,10 @@ function debian12Plan(sources) {
   }
   const steps = files.flatMap(({ name, text }) => [
     `Write into /etc/apt/sources.list.d/${name}:`,
-    ...text.trimEnd().split('\n').map((line) => `  ${line}`),
+    ...text
+      .trimEnd()
+      .split('\n')
+      .map((line) => `  ${line}`),
   ]);
   const why = "Debian 12's own Mesa is too old; the backports suite has a newer one.";
   return { advice: [why, ...steps, 'To install it, run:', ...commands], apt: { files, install } };

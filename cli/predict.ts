@@ -7,13 +7,17 @@ import { Variables } from '../engine/variables.js';
 import { EvaluationStep } from '../nets/steps.js';
 import { loadWeights, readCheckpoint, requireInfo } from './checkpoint.js';
 import { UsageError } from './errors.js';
+import { logitOf } from './evaluation.js';
 import { describeUniform, type PhotoFile, predictionBatch, predictPhotos } from './prediction.js';
 import { Progress } from './progress.js';
+import { modelSettings } from './settings.js';
 
 export interface PredictFlags {
   photos: string[];
   model?: string;
   output?: string;
+  /** Probability above which a pixel is foreground. */
+  threshold?: number;
   onBadFile?: BadFilePolicy;
   adapter?: string;
 }
@@ -22,7 +26,7 @@ export interface PredictFlags {
 const ENDINGS = new Set(['.jpg', '.jpeg', '.png', '.gif', '.bmp', '.tif', '.tiff', '.webp']);
 
 export async function predict(flags: PredictFlags): Promise<number> {
-  const { model, output = 'predictions', onBadFile = 'stop' } = flags;
+  const { model, output = 'predictions', threshold = 0.5, onBadFile = 'stop' } = flags;
   if (model === undefined) throw new UsageError('give the weights to predict with: --model runs/1/best.safetensors');
   const progress = new Progress();
   const photos = findPhotos(flags.photos);
@@ -36,7 +40,8 @@ export async function predict(flags: PredictFlags): Promise<number> {
     progress.line(`adapter: ${device.description}`);
     const variables = new Variables(device);
     const step = await EvaluationStep.compile(device, variables, {
-      ...settings,
+      ...modelSettings(settings),
+      threshold: logitOf(threshold),
       batch: predictionBatch(photos.length),
     });
     loadWeights(variables, checkpoint, settings);

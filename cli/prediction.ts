@@ -65,7 +65,8 @@ function packPhoto(photo: Photo, size: number): Uint8Array {
 }
 
 /**
- * Predicts photos, as many in a step as it takes, and writes masks (0 and 255) and overlays below `output`.
+ * Predicts photos, as many in a step as it takes, with the step's threshold, and writes masks (0 and 255) and overlays
+ * below `output`.
  * @param onBad called with what is wrong with a file that cannot be decoded; throws to stop
  * @param onProgress called with the photos done
  */
@@ -98,7 +99,7 @@ export async function predictPhotos(
     decoded.forEach(({ name, photo }, i) => {
       const { height, width } = photo;
       const own = resizeLogits(logits.subarray(i * size * size, (i + 1) * size * size), size, size, height, width);
-      const mask = Uint8Array.from(own, (logit) => (logit > 0 ? 1 : 0));
+      const mask = Uint8Array.from(own, (logit) => (logit > step.threshold ? 1 : 0));
       writeFileAtomic(join(output, 'masks', `${name}.png`), encodeMaskPng(mask, height, width));
       writeFileAtomic(join(output, 'overlays', `${name}.png`), encodeRgbPng(drawOverlay(photo, mask)));
       summary.written++;

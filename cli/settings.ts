@@ -1,41 +1,97 @@
-/** What a training run does: resolved from flags and defaults once, written into its folder and its checkpoints. */
+/**
+ * What a training run does: resolved once from defaults, a recipe or a file of settings, and flags, in that order, and
+ * written into the run's folder and its checkpoints, from where it can be given back.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type AugmentSettings, defaultAugmentation } from '../data/augment.js';
+import { fileURLToPath } from 'node:url';
+import {
+  type AugmentSettings,
+  augmentationStatistics,
+  checkAugmentation,
+  defaultAugmentation,
+} from '../data/augment.js';
 import type { BadFilePolicy } from '../data/errors.js';
 import type { SampleSettings } from '../data/sample.js';
+import type { Normalisation } from '../engine/ops/augmentImages.js';
 import type { OptimizerSettings } from '../engine/optimizers.js';
+import { resolveSchedule, type ScheduleSettings } from '../engine/schedules.js';
+import {
+  checkObject,
+  type Field,
+  integer,
+  nullable,
+  number,
+  oneOf,
+  readFields,
+  SettingsError,
+} from '../engine/settings.js';
+import { checkLossClasses, lossClasses, type LossName, type LossSettings, resolveLoss } from '../nets/losses.js';
 import { leastSize, type NetworkName, networks } from '../nets/networks.js';
-import type { ModelSettings } from '../nets/steps.js';
+import { IMAGENET, type ModelSettings, type TrainingSettings } from '../nets/steps.js';
+import { closest } from './arguments.js';
+import { borderBytes } from './border.js';
 import { UsageError } from './errors.js';
 
+/** What the border of a trimap counts as. */
+export type Border = 'pet' | 'background' | 'ignore';
+
 export interface RunSettings extends ModelSettings {
+  loss: LossSettings;
+  /** Channels of the logits. */
+  classes: number;
+  normalisation: Normalisation;
+  border: Border;
   /** Absolute path of the data set. */
   dataPath: string;
   /** The sample that is drawn at `dataPath`; null for the user's own data. */
   sample: SampleSettings | null;
   onBadFile: BadFilePolicy;
   augmentation: AugmentSettings;
+  /** Images of one update. */
   batchSize: number;
+  /** Parts that a batch is run in; `auto`: the fewest that fit the memory. */
+  microBatches: number | 'auto';
+  /** GiB that `auto` may fill; null: what the adapter promises. */
+  memoryBudget: number | null;
   epochs: number;
   learningRate: number;
+  schedule: ScheduleSettings;
   optimizer: OptimizerSettings;
   /** Largest global norm of the gradients; null leaves them as they are. */
   clipNorm: number | null;
+  /** Decay of a moving average of the weights, which is then what is validated and kept as best; null: none. */
+  ema: number | null;
+  /** Epochs without a better validation Dice after which training stops; null: never. */
+  earlyStopping: number | null;
+  checkNumerics: boolean;
   /** Weights that the run started from; null for new ones. */
   initialWeights: string | null;
 }
 
 /** The flags of `train`; undefined where not given. */
 export interface TrainFlags {
+  recipe?: string;
+  config?: string;
+  printConfig?: boolean;
   dataPath?: string;
   net?: NetworkName;
   epochs?: number;
   batchSize?: number;
+  microBatches?: number | 'auto';
+  memoryBudget?: number;
   learningRate?: number;
+  loss?: LossName;
+  optimizer?: OptimizerSettings['kind'];
+  schedule?: ScheduleSettings['kind'];
   clipNorm?: number;
+  ema?: number;
+  earlyStopping?: number;
   size?: number;
   baseWidth?: number;
   seed?: number;
+  border?: Border;
+  checkNumerics?: boolean;
   model?: string;
   run?: string;
   resume?: string;
@@ -43,40 +99,248 @@ export interface TrainFlags {
   adapter?: string;
 }
 
-/** Report 3's training. */
-const DEFAULTS = { size: 256, baseWidth: 64, epochs: 30, batchSize: 8 };
+/** Report 3's training, with Dice of each image. */
+const DEFAULTS: Omit<RunSettings, 'dataPath' | 'classes'> = {
+  net: 'unet',
+  baseWidth: 64,
+  size: 256,
+  loss: resolveLoss('bce-dice'),
+  seed: 42,
+  initialisation: 'pytorch',
+  normalisation: IMAGENET,
+  border: 'pet',
+  sample: null,
+  onBadFile: 'stop',
+  augmentation: defaultAugmentation,
+  batchSize: 8,
+  microBatches: 'auto',
+  memoryBudget: null,
+  epochs: 30,
+  learningRate: 1e-3,
+  schedule: { kind: 'constant' },
+  optimizer: { kind: 'adam' },
+  clipNorm: 1,
+  ema: null,
+  earlyStopping: null,
+  checkNumerics: false,
+  initialWeights: null,
+};
 
 /** A small job: on two cores 10 epochs take one to two minutes and reach a validation Dice of 0.87 to 0.89. */
-const SAMPLE_DEFAULTS = { size: 64, baseWidth: 8, epochs: 10, batchSize: 4 };
+const SAMPLE_DEFAULTS: Partial<RunSettings> = { size: 64, baseWidth: 8, epochs: 10, batchSize: 4 };
 
 const SAMPLE: SampleSettings = { count: 240, minSize: 64, maxSize: 96, seed: 1 };
 
-export function resolveSettings(flags: TrainFlags): RunSettings {
-  const defaults = flags.dataPath === undefined ? SAMPLE_DEFAULTS : DEFAULTS;
-  const { clipNorm = 1 } = flags;
-  const settings: RunSettings = {
-    net: flags.net ?? 'unet',
-    baseWidth: flags.baseWidth ?? defaults.baseWidth,
-    size: flags.size ?? defaults.size,
-    loss: 'bce-dice',
-    seed: flags.seed ?? 42,
-    initialisation: 'pytorch',
-    dataPath: resolve(flags.dataPath ?? join('.cache', 'trimap', 'sample')),
-    sample: flags.dataPath === undefined ? SAMPLE : null,
-    onBadFile: flags.onBadFile ?? 'stop',
-    augmentation: defaultAugmentation,
-    batchSize: flags.batchSize ?? defaults.batchSize,
-    epochs: flags.epochs ?? defaults.epochs,
-    learningRate: flags.learningRate ?? 1e-3,
-    optimizer: { kind: 'adam' },
-    clipNorm: clipNorm === 0 ? null : clipNorm,
-    initialWeights: flags.model === undefined ? null : resolve(flags.model),
+/** What a run's settings.json says besides the settings; a file with it can be given back as it is. */
+const RECORDS = ['photos', 'adapter', 'versions', 'about'];
+
+const positive = { low: 0, exclusive: true };
+
+const threeNumbers: Field<readonly [number, number, number]> = {
+  expected: 'three numbers: red, green, blue',
+  accepts: (value) => Array.isArray(value) && value.length === 3 && value.every(Number.isFinite),
+  fallback: undefined,
+};
+
+const field =
+  <T>(one: Field<T>) =>
+  (value: unknown, key: string): T =>
+    readFields('', { [key]: value }, { [key]: one })[key] as T;
+
+const evenWidth: Field<number> = {
+  expected: 'an even number from 2 on',
+  accepts: (value) => Number.isInteger(value) && (value as number) >= 2 && (value as number) % 2 === 0,
+  fallback: undefined,
+};
+
+const partsOrAuto: Field<number | 'auto'> = {
+  expected: '"auto" or a whole number from 1 on',
+  accepts: (value) => value === 'auto' || (Number.isInteger(value) && (value as number) >= 1),
+  fallback: undefined,
+};
+
+const trueOrFalse: Field<boolean> = {
+  expected: 'true or false',
+  accepts: (value) => typeof value === 'boolean',
+  fallback: undefined,
+};
+
+const names = Object.keys(networks) as NetworkName[];
+
+/** How each key of a file of settings is read; the type keeps the list complete. */
+const readers: {
+  [K in keyof Omit<RunSettings, 'foreground' | 'ignored'>]: (value: unknown, key: string) => RunSettings[K];
+} = {
+  net: field(oneOf(names)),
+  baseWidth: field(evenWidth),
+  size: field(integer(undefined, 16)),
+  loss: resolveLoss,
+  classes: field(integer(undefined, 1)),
+  seed: field(integer()),
+  initialisation: field(oneOf(['pytorch', 'he'])),
+  normalisation: (value, key) => readFields(key, value, { mean: threeNumbers, std: threeNumbers }),
+  border: field(oneOf(['pet', 'background', 'ignore'])),
+  dataPath: (value, key) => {
+    if (typeof value !== 'string') throw new SettingsError(`${key}: ${JSON.stringify(value)} is not a path`);
+    return resolve(value);
+  },
+  sample: (value, key) => {
+    if (value === null) return null;
+    const size = integer(undefined, 16);
+    return readFields(key, value, { count: integer(undefined, 1), minSize: size, maxSize: size, seed: integer() });
+  },
+  onBadFile: field(oneOf(['stop', 'skip'])),
+  augmentation: checkAugmentation,
+  batchSize: field(integer(undefined, 1)),
+  microBatches: field(partsOrAuto),
+  memoryBudget: field(nullable(number(undefined, positive))),
+  epochs: field(integer(undefined, 1)),
+  learningRate: field(number(undefined, positive)),
+  schedule: resolveSchedule,
+  optimizer: readOptimizer,
+  clipNorm: field(nullable(number(undefined, positive))),
+  ema: field(nullable(number(undefined, { low: 0, high: 0.999999, exclusive: true }))),
+  earlyStopping: field(nullable(integer(undefined, 1))),
+  checkNumerics: field(trueOrFalse),
+  initialWeights: (value) => (value === null ? null : resolve(String(value))),
+};
+
+function readOptimizer(given: unknown, key: string): OptimizerSettings {
+  if (typeof given === 'string') return readOptimizer({ kind: given }, key);
+  checkObject(key, given);
+  const { kind, ...rest } = given;
+  const weightDecay = number(kind === 'adamw' ? 0.01 : 0, { low: 0 });
+  if (kind === 'sgd') {
+    const nesterov = { ...trueOrFalse, fallback: false };
+    return { kind, ...readFields(key, rest, { momentum: number(0, { low: 0 }), nesterov, weightDecay }) };
+  }
+  const betas: Field<readonly [number, number]> = {
+    expected: 'two numbers from 0 to below 1',
+    accepts: (v) => Array.isArray(v) && v.length === 2 && v.every((b) => b >= 0 && b < 1),
+    fallback: [0.9, 0.999],
   };
+  const settings = readFields(key, rest, { betas, eps: number(1e-8, positive), weightDecay });
+  if (kind === 'adam' || kind === 'adamw' || kind === 'radam') return { kind, ...settings };
+  throw new SettingsError(`${key}.kind: ${JSON.stringify(kind)} is no optimizer; known are sgd, adam, adamw, radam`);
+}
+
+const recipeFolder = fileURLToPath(new URL('../../cli/recipes/', import.meta.url));
+
+/** Names of the recipes that come with the project. */
+export const recipeNames = (): string[] =>
+  readdirSync(recipeFolder)
+    .map((file) => file.replace(/\.json$/, ''))
+    .sort();
+
+/**
+ * The settings in a recipe or a file; those under `networks.NET` stand for that net alone.
+ * @param net the net that is asked for; default the file's own, then `unet`
+ * @throws SettingsError naming the key that is wrong; UsageError when there is no such recipe or file
+ */
+export function loadConfig(
+  { recipe, config }: { recipe?: string; config?: string },
+  net?: NetworkName,
+): Partial<RunSettings> {
+  if (recipe !== undefined && config !== undefined) throw new UsageError('give --recipe or --config, not both');
+  const path = recipe === undefined ? config : join(recipeFolder, `${recipe}.json`);
+  if (path === undefined) return {};
+  if (!existsSync(path)) {
+    if (recipe === undefined) throw new UsageError(`--config ${path} does not exist`);
+    throw new UsageError(`--recipe ${recipe}: there is no such recipe; there are ${recipeNames().join(', ')}`);
+  }
+  let given: unknown;
+  try {
+    given = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new SettingsError(`${path} is not JSON (${(error as Error).message})`);
+  }
+  const name = recipe ?? path;
+  checkObject(name, given);
+  const { networks: special = {}, ...shared } = given;
+  checkObject(`${name}: networks`, special);
+  const settings = readSettings(name, shared);
+  const read = Object.fromEntries(
+    Object.entries(special).map(([key, own]) => [key, readSettings(`${name}: networks.${key}`, own)]),
+  );
+  return { ...settings, ...read[net ?? settings.net ?? 'unet'] };
+}
+
+function readSettings(where: string, given: unknown): Partial<RunSettings> {
+  checkObject(where, given);
+  const read = Object.entries(given).flatMap(([key, value]) => {
+    if (RECORDS.includes(key)) return [];
+    if (!Object.hasOwn(readers, key)) {
+      const near = closest(key, Object.keys(readers));
+      throw new SettingsError(`${where}: ${key} is not a setting${near ? `; did you mean ${near}?` : ''}`);
+    }
+    try {
+      return [[key, readers[key as keyof typeof readers](value, key)]];
+    } catch (error) {
+      if (error instanceof SettingsError) throw new SettingsError(`${where}: ${error.message.replace(/^\./, '')}`);
+      throw error;
+    }
+  });
+  return Object.fromEntries(read) as Partial<RunSettings>;
+}
+
+/** What the flags say, in terms of settings. */
+function settingsOf(flags: TrainFlags): Partial<RunSettings> {
+  const { optimizer, schedule, loss, clipNorm, ema, earlyStopping, model, dataPath } = flags;
+  const given: Partial<RunSettings> = {
+    net: flags.net,
+    baseWidth: flags.baseWidth,
+    size: flags.size,
+    loss: loss && resolveLoss(loss),
+    seed: flags.seed,
+    border: flags.border,
+    onBadFile: flags.onBadFile,
+    batchSize: flags.batchSize,
+    microBatches: flags.microBatches,
+    memoryBudget: flags.memoryBudget,
+    epochs: flags.epochs,
+    learningRate: flags.learningRate,
+    schedule: schedule && resolveSchedule(schedule),
+    optimizer: optimizer && readOptimizer(optimizer, 'optimizer'),
+    clipNorm: clipNorm === 0 ? null : clipNorm,
+    ema: ema === 0 ? null : ema,
+    earlyStopping: earlyStopping === 0 ? null : earlyStopping,
+    checkNumerics: flags.checkNumerics,
+    ...(model === undefined ? {} : { initialWeights: resolve(model) }),
+    ...(dataPath === undefined ? {} : { dataPath: resolve(dataPath), sample: null }),
+  };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+/** @throws UsageError or SettingsError for what cannot work, naming the flag or key */
+export function resolveSettings(flags: TrainFlags): RunSettings {
+  const file = loadConfig(flags, flags.net);
+  const own = settingsOf(flags);
+  // A recipe names the variant of the net that was asked for.
+  if (file.net !== undefined && flags.recipe !== undefined && isFamily(flags.net)) delete own.net;
+  const dataPath = own.dataPath ?? file.dataPath;
+  const drawn = { sample: SAMPLE, dataPath: resolve('.cache', 'trimap', 'sample') };
+  const merged = {
+    ...DEFAULTS,
+    ...(dataPath === undefined ? { ...(flags.recipe ? {} : SAMPLE_DEFAULTS), ...drawn } : { dataPath }),
+    ...file,
+    ...own,
+  };
+  // Another loss than the file's brings its own number of classes.
+  const { classes: fileClasses } = file;
+  const classes = fileClasses !== undefined && own.loss === undefined ? fileClasses : lossClasses(merged.loss.name);
+  const settings: RunSettings = { ...merged, classes };
+  checkLossClasses(settings.loss, classes);
   const least = leastSize(networks[settings.net]);
   if (settings.size < least)
     throw new UsageError(`--size ${settings.size}: ${settings.net} needs images of ${least} or more`);
+  if (typeof settings.microBatches === 'number' && settings.batchSize % settings.microBatches !== 0) {
+    throw new UsageError(`--micro-batches ${settings.microBatches} does not divide the batch of ${settings.batchSize}`);
+  }
   return settings;
 }
+
+/** The two nets that every recipe has its variant of. */
+const isFamily = (net: NetworkName | undefined): boolean => net === 'unet' || net === 'resnet34-unet';
 
 /**
  * The settings of a run that goes on: its own. A flag that says something else is an error, since the run would become a
@@ -88,31 +352,46 @@ export function resumeSettings(
   finishedEpochs: number,
   flags: TrainFlags,
 ): RunSettings {
-  if (flags.run !== undefined) throw new UsageError('--resume writes into the folder that it resumes; leave --run out');
-  if (flags.model !== undefined) throw new UsageError('--resume takes the weights of the run; leave --model out');
-  const { clipNorm } = saved;
-  const pairs: [flag: string, given: unknown, saved: unknown][] = [
-    ['--net', flags.net, saved.net],
-    ['--batch-size', flags.batchSize, saved.batchSize],
-    ['--learning-rate', flags.learningRate, saved.learningRate],
-    ['--clip-norm', flags.clipNorm, clipNorm ?? 0],
-    ['--size', flags.size, saved.size],
-    ['--base-width', flags.baseWidth, saved.baseWidth],
-    ['--seed', flags.seed, saved.seed],
-    ['--on-bad-file', flags.onBadFile, saved.onBadFile],
-  ];
-  const conflicts = pairs.filter(([, given, own]) => given !== undefined && given !== own);
+  for (const name of ['run', 'model', 'recipe', 'config'] as const) {
+    if (flags[name] !== undefined) throw new UsageError(`--resume takes everything from the run; leave --${name} out`);
+  }
+  const { epochs = saved.epochs, dataPath, sample: _, ...given } = settingsOf(flags);
+  const conflicts = (Object.keys(given) as (keyof typeof given)[]).filter(
+    (key) => JSON.stringify(given[key]) !== JSON.stringify(saved[key]),
+  );
   if (conflicts.length > 0) {
-    const list = conflicts.map(([flag, given, own]) => `${flag} ${given} (the run has ${own})`).join(', ');
+    const flag = (key: string) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    const show = (value: unknown) => (typeof value === 'object' ? JSON.stringify(value) : String(value));
+    const list = conflicts
+      .map((key) => `${flag(key)} ${show(given[key])} (the run has ${show(saved[key])})`)
+      .join(', ');
     throw new UsageError(`${run} cannot be resumed with ${list}; leave the flags out, or start a new run with --model`);
   }
-  const epochs = flags.epochs ?? saved.epochs;
   if (epochs < saved.epochs) {
     throw new UsageError(`--epochs ${epochs}: ${run} was started with ${saved.epochs}; the number can only be raised`);
   }
   if (finishedEpochs >= epochs) {
     throw new UsageError(`${run} has finished its ${finishedEpochs} epochs; give more with --epochs to go on`);
   }
-  if (flags.dataPath === undefined) return { ...saved, epochs };
-  return { ...saved, epochs, dataPath: resolve(flags.dataPath), sample: null };
+  return { ...saved, epochs, ...(dataPath === undefined ? {} : { dataPath, sample: null }) };
+}
+
+/** What the engine has to know for a training step of these settings. */
+export function trainingSettings(settings: RunSettings, microBatches: number): TrainingSettings {
+  return {
+    ...modelSettings(settings),
+    batch: settings.batchSize,
+    microBatches,
+    optimizer: settings.optimizer,
+    clipNorm: settings.clipNorm ?? undefined,
+    statistics: augmentationStatistics(settings.augmentation),
+    ema: settings.ema ?? undefined,
+    checkNumerics: settings.checkNumerics,
+  };
+}
+
+/** What training and evaluation have to agree on. */
+export function modelSettings(settings: RunSettings): ModelSettings {
+  const { net, baseWidth, size, loss, classes, seed, initialisation, normalisation, border } = settings;
+  return { net, baseWidth, size, loss, classes, seed, initialisation, normalisation, ...borderBytes[border] };
 }

@@ -91,9 +91,7 @@ function packagesAreInstalled() {
       (entry.os ?? [process.platform]).includes(process.platform) &&
       (entry.cpu ?? [process.arch]).includes(process.arch);
     if (location === '' || !isForThisSystem) return true;
-    return (
-      installed[location]?.version === entry.version && fs.existsSync(path.join(ROOT, location, 'package.json'))
-    );
+    return installed[location]?.version === entry.version && fs.existsSync(path.join(ROOT, location, 'package.json'));
   });
 }
 
@@ -102,8 +100,7 @@ function installPackages() {
   // The build needs the type declarations, which npm leaves out where NODE_ENV is "production".
   const args = ['ci', '--include=dev', '--no-audit', '--no-fund'];
   // npm is a .cmd file on Windows, which only a shell can start; the command line is constant.
-  const result =
-    process.platform === 'win32' ? run(`npm ${args.join(' ')}`, [], { shell: true }) : run('npm', args);
+  const result = process.platform === 'win32' ? run(`npm ${args.join(' ')}`, [], { shell: true }) : run('npm', args);
   if (result.status !== 0) {
     throw new SetupError(
       `${outputOf(result)}\nset-up: npm ci failed in ${ROOT} (its output is above). ` +
@@ -137,9 +134,7 @@ function buildKey(files) {
 
 function buildIsFresh() {
   const { files } = listSources();
-  return (
-    readJson(STAMP)?.build === buildKey(files) && files.every((file) => fs.existsSync(outputOfSource(file)))
-  );
+  return readJson(STAMP)?.build === buildKey(files) && files.every((file) => fs.existsSync(outputOfSource(file)));
 }
 
 function build() {
@@ -260,7 +255,10 @@ function probeAdapter() {
 }
 
 function noAdapter(messages, advice) {
-  const said = messages.trim().split('\n').map((line) => `  ${line}`);
+  const said = messages
+    .trim()
+    .split('\n')
+    .map((line) => `  ${line}`);
   const lines = ['set-up: no WebGPU adapter was found on this machine. WebGPU said:', ...said, '', ...advice];
   return new SetupError([...lines, '', 'Then run the same command again.'].join('\n'), EXIT_NO_ADAPTER);
 }
@@ -381,7 +379,10 @@ function run(command, args, options = {}) {
 }
 
 function outputOf(result) {
-  return [result.error?.message, result.stdout, result.stderr].filter((text) => text).join('\n').trim();
+  return [result.error?.message, result.stdout, result.stderr]
+    .filter((text) => text)
+    .join('\n')
+    .trim();
 }
 
 function endOf(result) {

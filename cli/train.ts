@@ -3,6 +3,10 @@ import { DataError } from '../data/errors.js';
 import type { Cache } from '../data/cache.js';
 import type { Device } from '../engine/device.js';
 import { Variables } from '../engine/variables.js';
+import { EarlyStopping } from '../engine/earlyStopping.js';
+import { EMA_STATE } from '../engine/ops/movingAverage.js';
+import type { Plan } from '../engine/plan.js';
+import { chooseMicroBatches, describeMicroBatches } from '../nets/microBatches.js';
 import { TrainingStep } from '../nets/steps.js';
 import {
   type Checkpoint,
@@ -16,13 +20,20 @@ import {
 } from './checkpoint.js';
 import { loadData, trainingPhotos } from './dataLoading.js';
 import { Interrupted } from './errors.js';
-import { baseline, Evaluator, type Scores, scoreRows } from './evaluation.js';
+import { baselines, Evaluator, type Scores, scoreRows } from './evaluation.js';
 import { versions } from './info.js';
 import { StopRequest } from './interrupt.js';
 import { describeUniform, predictionBatch, predictPhotos } from './prediction.js';
 import { duration, mebibytes, Progress, table } from './progress.js';
 import { type EpochRecord, RunFolder } from './runFolder.js';
-import { resolveSettings, resumeSettings, type RunSettings, type TrainFlags } from './settings.js';
+import {
+  modelSettings,
+  resolveSettings,
+  resumeSettings,
+  type RunSettings,
+  type TrainFlags,
+  trainingSettings,
+} from './settings.js';
 import { freshState, percent, Trainer } from './trainer.js';
 
 /** Test photos whose predicted masks are written at the end. */
@@ -31,11 +42,15 @@ const SHOWN = 16;
 export async function train(flags: TrainFlags): Promise<number> {
   const progress = new Progress();
   const { settings, resumed } = plan(flags);
-  const { net, baseWidth, size, batchSize, epochs, learningRate } = settings;
+  if (flags.printConfig) {
+    console.log(JSON.stringify(settings, null, 2));
+    return 0;
+  }
+  const { net, baseWidth, size, batchSize, epochs, learningRate, loss, optimizer } = settings;
   const where = resumed ? `going on with ${resumed.folder.path} after epoch ${resumed.info.state.epoch}` : 'training';
   progress.line(
     `${where}: ${net} with base width ${baseWidth}, ${size}x${size} pixels, ${epochs} epochs of batches of ${batchSize}, ` +
-      `Adam at ${learningRate}, seed ${settings.seed}`,
+      `loss ${loss.name}, ${optimizer.kind} at ${learningRate}, seed ${settings.seed}`,
   );
   // A file that does not fit should be known before anything takes time.
   const initial = settings.initialWeights && !resumed ? readCheckpoint(settings.initialWeights) : undefined;
@@ -112,32 +127,21 @@ interface Job {
 
 async function run({ device, cache, settings, progress, runPath, initial, resumed }: Job): Promise<void> {
   const variables = new Variables(device);
+  const microBatches = choosePart(device, settings, progress);
   progress.line('compiling the training step ...');
-  const step = await TrainingStep.compile(device, variables, {
-    ...settings,
-    batch: settings.batchSize,
-    clipNorm: settings.clipNorm ?? undefined,
-  });
-  const { memory, dispatchCount, compileMs } = step.plan;
-  progress.line(
-    `plan: ${dispatchCount} dispatches, ${mebibytes(memory.transient + memory.inputs)} planned for a step ` +
-      `(${mebibytes(memory.peak)} at its peak), ` +
-      `${mebibytes(variables.bytes)} for ${variables.parameterCount} parameters with gradients and optimizer state; ` +
-      `pipelines compiled in ${(compileMs / 1000).toFixed(1)} s`,
-  );
+  const step = await TrainingStep.compile(device, variables, trainingSettings(settings, microBatches));
+  describeStep(step, variables, progress);
   if (initial) loadWeights(variables, initial, settings);
   if (resumed) {
     loadWeights(variables, resumed.checkpoint, settings);
-    loadOptimizer(variables, resumed.checkpoint, step.optimizer.stateNames);
+    loadOptimizer(variables, resumed.checkpoint, step.stateNames);
   }
 
   const valid = cache.indices('valid');
-  for (const [predicted, name] of [
-    ['foreground', 'all foreground'],
-    ['background', 'all background'],
-  ] as const) {
-    const { dice, iou } = baseline(cache, valid, predicted);
-    progress.line(`baseline: predicting ${name} has validation Dice ${dice.toFixed(4)}, IoU ${iou.toFixed(4)}`);
+  for (const [predicted, { dice, iou }] of Object.entries(await baselines(cache, valid, settings.border))) {
+    progress.line(
+      `baseline: predicting all ${predicted} has validation Dice ${dice.toFixed(4)}, IoU ${iou.toFixed(4)}`,
+    );
   }
 
   const folder = resumed?.folder ?? RunFolder.create(runPath);
@@ -145,20 +149,28 @@ async function run({ device, cache, settings, progress, runPath, initial, resume
   folder.writeSettings({ ...settings, photos: counts, adapter: device.description, versions: versions() });
   progress.line(`run: ${folder.path}`);
 
-  const evaluator = new Evaluator(device, variables, settings);
+  const evaluator = new Evaluator(device, variables, {
+    ...modelSettings(settings),
+    averagedWeights: settings.ema !== null,
+  });
   const state: TrainingState = resumed ? { ...resumed.info.state } : freshState();
   const trainer = new Trainer(step, cache, settings, state, progress);
   const photos = trainingPhotos(cache);
   const history = folder.readHistory(state.epoch);
-  const save = (path: string, states: readonly string[], validation: Scores | null) =>
-    saveCheckpoint(path, variables, states, { settings, state: { ...state }, validation, trainingPhotos: photos });
+  const info = (validation: Scores | null) => ({ settings, state: { ...state }, validation, trainingPhotos: photos });
+  const saveLast = (scores: Scores | null) => saveCheckpoint(folder.last, variables, step.stateNames, info(scores));
+  const saveBest = (scores: Scores) =>
+    saveCheckpoint(folder.best, variables, [], info(scores), settings.ema === null ? undefined : EMA_STATE);
+  const patience = settings.earlyStopping;
+  const stopping = patience === null ? undefined : new EarlyStopping({ patience, minimumImprovement: 0 });
+  if (stopping && state.earlyStopping) stopping.state = state.earlyStopping;
 
   const stop = new StopRequest(() => progress.line('stopping after this step; once more ends at once'));
   const started = performance.now();
   try {
-    while (state.epoch < settings.epochs) {
+    while (state.epoch < settings.epochs && !stopping?.stopped) {
       const interrupted = async () => {
-        await save(folder.last, step.optimizer.stateNames, null);
+        await saveLast(null);
         const left = `epoch ${state.epoch + 1} after ${state.batch} of ${trainer.batchesPerEpoch} batches`;
         return new Interrupted(`stopped in ${left}; go on with: trimap train --resume ${folder.path}`);
       };
@@ -172,14 +184,17 @@ async function run({ device, cache, settings, progress, runPath, initial, resume
       } catch (error) {
         throw error instanceof Interrupted ? await interrupted() : error;
       }
-      const record = epochRecord(trainer, scores, settings);
+      const record = epochRecord(trainer, scores);
       trainer.finishEpoch();
       const isBest = scores.dice > (state.best?.dice ?? -Infinity);
       if (isBest) state.best = { epoch: state.epoch, dice: scores.dice };
+      trainer.observe(scores.dice);
+      stopping?.observe(scores.dice);
+      if (stopping) state.earlyStopping = stopping.state;
       history.push(record);
       folder.writeHistory(history);
-      if (isBest) await save(folder.best, [], scores);
-      await save(folder.last, step.optimizer.stateNames, scores);
+      if (isBest) await saveBest(scores);
+      await saveLast(scores);
       progress.line(epochLine(record, settings, isBest));
     }
   } finally {
@@ -188,13 +203,39 @@ async function run({ device, cache, settings, progress, runPath, initial, resume
   progress.line(
     `training took ${duration((performance.now() - started) / 1000)}${resumed ? ' since it was resumed' : ''}`,
   );
-  await finish({ evaluator, variables, folder, cache, settings, progress });
-  step.destroy();
+  if (stopping?.stopped) progress.line(`stopped early: ${patience} epochs without a better validation Dice`);
   evaluator.destroy();
+  // The best weights are loaded as the present ones, averages or not.
+  const final = new Evaluator(device, variables, modelSettings(settings));
+  await finish({ evaluator: final, variables, folder, cache, settings, progress });
+  final.destroy();
+  step.destroy();
   variables.destroy();
 }
 
-function epochRecord(trainer: Trainer, scores: Scores, settings: RunSettings): EpochRecord {
+/** The parts that a batch is run in, as asked for or as few as fit; says so where it is more than one. */
+function choosePart(device: Device, settings: RunSettings, progress: Progress): number {
+  if (settings.microBatches !== 'auto') return settings.microBatches;
+  const budget = settings.memoryBudget === null ? undefined : settings.memoryBudget * 2 ** 30;
+  const choice = chooseMicroBatches(device, trainingSettings(settings, 1), budget);
+  if (choice.microBatches > 1 || !choice.fits) progress.line(`memory: ${describeMicroBatches(choice)}`);
+  settings.microBatches = choice.microBatches;
+  return choice.microBatches;
+}
+
+function describeStep(step: TrainingStep, variables: Variables, progress: Progress): void {
+  const plans = [step.plan, ...(step.updatePlan ? [step.updatePlan] : [])];
+  const sum = (of: (plan: Plan) => number) => plans.reduce((total, plan) => total + of(plan), 0);
+  progress.line(
+    `plan: ${sum((plan) => plan.dispatchCount)} dispatches, ` +
+      `${mebibytes(sum(({ memory }) => memory.transient + memory.inputs))} planned for a step ` +
+      `(${mebibytes(Math.max(...plans.map(({ memory }) => memory.peak)))} at its peak), ` +
+      `${mebibytes(variables.bytes)} for ${variables.parameterCount} parameters with gradients and optimizer state; ` +
+      `pipelines compiled in ${(sum((plan) => plan.compileMs) / 1000).toFixed(1)} s`,
+  );
+}
+
+function epochRecord(trainer: Trainer, scores: Scores): EpochRecord {
   const { loss, gradientNorm, imagesPerSecond, waiting } = trainer.means;
   return {
     epoch: trainer.state.epoch + 1,
@@ -202,7 +243,7 @@ function epochRecord(trainer: Trainer, scores: Scores, settings: RunSettings): E
     valid_loss: scores.loss,
     valid_dice: scores.dice,
     valid_iou: scores.iou,
-    learning_rate: settings.learningRate,
+    learning_rate: trainer.learningRate,
     images_per_second: imagesPerSecond,
     gradient_norm: gradientNorm,
     waiting,
@@ -214,6 +255,7 @@ function epochLine(record: EpochRecord, settings: RunSettings, isBest: boolean):
     `epoch ${record.epoch}/${settings.epochs}: training loss ${record.train_loss.toFixed(4)}, ` +
     `validation loss ${record.valid_loss.toFixed(4)}, ` +
     `Dice ${record.valid_dice.toFixed(4)}${isBest ? ' (best so far)' : ''}, IoU ${record.valid_iou.toFixed(4)}, ` +
+    `${settings.schedule.kind === 'constant' ? '' : `learning rate ${record.learning_rate.toPrecision(3)}, `}` +
     `gradient norm ${record.gradient_norm.toFixed(2)}, ${record.images_per_second.toFixed(1)} images/s, ` +
     `waiting for data ${percent(record.waiting)}`
   );

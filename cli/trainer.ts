@@ -2,6 +2,8 @@
 import { augmentationFloats, sampleAugmentation } from '../data/augment.js';
 import { type Batch, Batches } from '../data/batches.js';
 import type { Cache } from '../data/cache.js';
+import { describeNonFinite } from '../engine/numerics.js';
+import { createSchedule, type RunSchedule } from '../engine/schedules.js';
 import type { StepResult, TrainingStep } from '../nets/steps.js';
 import type { TrainingState } from './checkpoint.js';
 import { RunError } from './errors.js';
@@ -18,6 +20,8 @@ export const freshState = (): TrainingState => ({
   seconds: 0,
   waitedSeconds: 0,
   best: null,
+  schedule: null,
+  earlyStopping: null,
 });
 
 interface Submitted {
@@ -28,6 +32,7 @@ interface Submitted {
 
 export class Trainer {
   private readonly indices: number[];
+  private readonly schedule: RunSchedule;
   /**
    * How long the first step of this process took. Drivers compile kernels when they are first used, which can take many
    * times the step itself, so it is left out of the rates.
@@ -45,6 +50,14 @@ export class Trainer {
     private readonly progress: Progress,
   ) {
     this.indices = cache.indices('train');
+    const length = { epochs: settings.epochs, stepsPerEpoch: this.batchesPerEpoch };
+    this.schedule = createSchedule(settings.schedule, settings.learningRate, length);
+    this.schedule.state = state.schedule;
+  }
+
+  /** Of the step done last. */
+  get learningRate(): number {
+    return this.schedule.rate(this.state.epoch, Math.max(0, this.state.step - 1));
   }
 
   /** Batches in an epoch; the last one is filled up from the epoch's beginning. */
@@ -78,6 +91,8 @@ export class Trainer {
       waited = batches.waitedMs;
       this.show(epoch);
     };
+    // These two look at a step before the next one is under way.
+    const oneByOne = settings.checkNumerics || this.schedule.observes === 'step';
     let submitted: Submitted | undefined;
     try {
       while (!stop()) {
@@ -86,6 +101,10 @@ export class Trainer {
         const previous = submitted;
         submitted = this.submit(batch, epoch, state.step + (previous ? 2 : 1));
         if (previous) await settle(previous);
+        if (oneByOne) {
+          await settle(submitted);
+          submitted = undefined;
+        }
       }
       if (submitted) await settle(submitted);
     } finally {
@@ -109,17 +128,27 @@ export class Trainer {
 
   /** Goes on to the next epoch. */
   finishEpoch(): void {
-    const { epoch, step, best } = this.state;
-    Object.assign(this.state, { ...freshState(), epoch: epoch + 1, step, best });
+    const { epoch, step, best, schedule, earlyStopping } = this.state;
+    Object.assign(this.state, { ...freshState(), epoch: epoch + 1, step, best, schedule, earlyStopping });
+  }
+
+  /** Tells a schedule that follows the scores how the epoch ended. */
+  observe(validationDice: number): void {
+    if (this.schedule.observes === 'epoch') this.tellSchedule(validationDice);
+  }
+
+  private tellSchedule(score: number): void {
+    this.schedule.observe(score);
+    this.state.schedule = this.schedule.state;
   }
 
   private submit(batch: Batch, epoch: number, step: number): Submitted {
-    const { seed, size, augmentation, learningRate } = this.settings;
+    const { seed, size, augmentation } = this.settings;
     const parameters = new Float32Array(batch.indices.length * augmentationFloats);
     batch.indices.forEach((index, i) => {
       parameters.set(sampleAugmentation(augmentation, seed, epoch, index, size, size), i * augmentationFloats);
     });
-    this.step.run(batch.pixels, parameters, learningRate, step);
+    this.step.run(batch.pixels, parameters, this.schedule.rate(epoch - 1, step - 1), step);
     // Asked for now: it is the copy behind this step, not behind the next one, that is wanted.
     const result = this.step.result();
     // It is awaited one step later; should the run end before, nobody waits for it.
@@ -129,18 +158,21 @@ export class Trainer {
 
   private async settle({ step, names, result }: Submitted): Promise<void> {
     const { loss, gradientNorm } = await result;
-    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+    const { state, settings } = this;
+    const found = settings.checkNumerics ? await this.step.nonFinite() : undefined;
+    if (found || !Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+      const advice = settings.checkNumerics ? '' : ', or --check-numerics to see where it begins';
       throw new RunError(
-        `step ${step}: the loss is ${loss} and the norm of the gradients ${gradientNorm} ` +
-          `at learning rate ${this.settings.learningRate}; ` +
-          `photos of this step: ${names.join(', ')}. Checkpoints of earlier epochs are kept; try a smaller --learning-rate`,
+        `step ${step}: ${found ? `${describeNonFinite(found)}; ` : ''}the loss is ${loss} and the norm of the gradients ` +
+          `${gradientNorm} at learning rate ${this.schedule.rate(state.epoch, step - 1)}; ` +
+          `photos of this step: ${names.join(', ')}. Checkpoints of earlier epochs are kept; try a smaller --learning-rate${advice}`,
       );
     }
-    const { state } = this;
     state.step = step;
     state.batch++;
     state.lossSum += loss;
     state.gradientNormSum += gradientNorm;
+    if (this.schedule.observes === 'step') this.tellSchedule(loss);
   }
 
   /** Counts the time since the result before. */

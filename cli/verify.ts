@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { DeviceError, type Device } from '../engine/device.js';
 import { Progress } from './progress.js';
 import { type GoldenCase, GoldenTensors, readIndex } from './verify/golden.js';
-import type { Verdict } from './verify/judge.js';
+import { NotOffered, type Verdict } from './verify/judge.js';
 
 export interface VerifyFlags {
   golden?: string;
@@ -16,7 +16,8 @@ export interface CaseResult {
   name: string;
   kind: string;
   op: string;
-  pass: boolean;
+  /** null for a case of a form that is not offered: neither passed nor failed; `error` says which form is. */
+  pass: boolean | null;
   /** Largest error as a ratio to its tolerance; null where a value is missing or not a number. */
   worst: number | null;
   /** The tensor that `worst` is of. */
@@ -66,7 +67,7 @@ export async function verify({ golden: directory = PACKAGED, adapter, json }: Ve
     device.close();
   }
   if (!json) summarise(results, progress);
-  return results.every(({ pass }) => pass) ? 0 : 1;
+  return results.some(({ pass }) => pass === false) ? 1 : 0;
 }
 
 /** Runs one case. Whatever is wrong with it, with its file or with its entry in the index makes it a failed case. */
@@ -91,7 +92,11 @@ async function runCase(
     return { result: { ...identity, ...worstOf(verdicts) } };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    return { result: { ...identity, pass: false, worst: null, tensor: null, error: message }, error };
+    const unjudged = { worst: null, tensor: null };
+    if (error instanceof NotOffered) {
+      return { result: { ...identity, pass: null, ...unjudged, error: `not offered: ${message}` } };
+    }
+    return { result: { ...identity, pass: false, ...unjudged, error: message }, error };
   }
 }
 
@@ -104,22 +109,31 @@ function worstOf(verdicts: readonly Verdict[]): Pick<CaseResult, 'pass' | 'worst
   return { pass, worst: Number.isFinite(ratio) ? ratio : null, tensor, error: pass ? null : `${tensor}: ${where}` };
 }
 
-/** A line a kind, then the failures. */
+/** A line a kind, then the cases that are not offered and the failures. */
 function summarise(results: readonly CaseResult[], progress: Progress): void {
   const kinds = [...new Set(results.map(({ kind }) => kind))];
   const ratio = ({ worst }: CaseResult) =>
     worst === null ? 'not comparable' : `${worst.toPrecision(2)} of the tolerance`;
   const rank = ({ worst }: CaseResult) => worst ?? Infinity;
   for (const kind of kinds) {
-    const own = results.filter((result) => result.kind === kind);
+    const all = results.filter((result) => result.kind === kind);
+    const own = all.filter(({ pass }) => pass !== null);
+    const others = own.length < all.length ? `, ${all.length - own.length} not offered` : '';
+    if (own.length === 0) {
+      progress.line(`${kind}: none to judge${others}`);
+      continue;
+    }
     const worst = own.reduce((a, b) => (rank(b) > rank(a) ? b : a));
     const passed = own.filter(({ pass }) => pass).length;
     progress.line(
       `${kind}: ${passed} of ${own.length} passed, worst ${worst.name} ` +
-        `(${ratio(worst)}${worst.tensor ? `, ${worst.tensor}` : ''})`,
+        `(${ratio(worst)}${worst.tensor ? `, ${worst.tensor}` : ''})${others}`,
     );
   }
-  for (const result of results.filter(({ pass }) => !pass)) {
+  for (const { kind, name, error } of results.filter(({ pass }) => pass === null)) {
+    progress.line(`${kind} ${name} is ${error}`);
+  }
+  for (const result of results.filter(({ pass }) => pass === false)) {
     progress.line(
       `FAILED ${result.kind} ${result.name}${result.worst === null ? '' : ` (${ratio(result)})`}: ${result.error}`,
     );

@@ -31,8 +31,9 @@ const overlayOpacity = 0.4;
 /**
  * The photo with the foreground of the mask (height x width, any value but 0) tinted and its inner contour drawn in
  * full colour.
+ * @param tint opacity of the tint; 0 leaves the contour alone
  */
-export function drawOverlay(photo: Photo, mask: Uint8Array): Photo {
+export function drawOverlay(photo: Photo, mask: Uint8Array, tint = overlayOpacity): Photo {
   const { height, width } = photo;
   const pixels = photo.pixels.slice();
   const inside = (x: number, y: number) => x < 0 || y < 0 || x >= width || y >= height || mask[y * width + x] !== 0;
@@ -40,7 +41,7 @@ export function drawOverlay(photo: Photo, mask: Uint8Array): Photo {
     for (let x = 0; x < width; x++, i++) {
       if (mask[i] === 0) continue;
       const interior = inside(x - 1, y) && inside(x + 1, y) && inside(x, y - 1) && inside(x, y + 1);
-      const opacity = interior ? overlayOpacity : 1;
+      const opacity = interior ? tint : 1;
       for (let c = 0; c < 3; c++) pixels[i * 3 + c] += Math.round(opacity * (overlayColour[c] - pixels[i * 3 + c]));
     }
   }

@@ -76,7 +76,8 @@ export async function openDevice({ adapter: wanted, kernels }: OpenOptions = {})
   // Dawn compares with the driver's own name of each adapter; what `trimap info` shows is compared here.
   const named = wanted ? await requestAdapter([`adapter=${wanted}`]) : null;
   const adapter = named ?? (await requestAdapter([]));
-  if (!adapter) throw new DeviceError('no WebGPU adapter found; `node cli/setup.mjs` installs a software one, or says how');
+  if (!adapter)
+    throw new DeviceError('no WebGPU adapter found; `node cli/setup.mjs` installs a software one, or says how');
   const found = describe(adapter.info);
   if (wanted && !named && !found.toLowerCase().includes(wanted.toLowerCase())) {
     throw new DeviceError(`no WebGPU adapter matches --adapter ${wanted}; without the flag "${found}" is used`);

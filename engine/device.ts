@@ -90,7 +90,9 @@ export class Device {
     const subgroupSize = fixed ? info.subgroupMinSize : 0;
     const kernels = platform.kernels ?? (cpu && subgroupSize >= 8 ? 'subgroup' : 'tiled');
     if (kernels === 'subgroup' && subgroupSize < 8) {
-      throw new DeviceError(`${platform.name} has no subgroups of a fixed size of 8 or more, which the subgroup kernels need`);
+      throw new DeviceError(
+        `${platform.name} has no subgroups of a fixed size of 8 or more, which the subgroup kernels need`,
+      );
     }
     return new Device(gpu, adapter, platform, {
       cpu,
@@ -113,7 +115,9 @@ export class Device {
   /** @throws DeviceError when the buffer is larger than the adapter allows */
   createBuffer(name: string, bytes: number, usage: GPUBufferUsageFlags): GPUBuffer {
     if (bytes > this.gpu.limits.maxBufferSize) {
-      throw new DeviceError(`${name} needs ${bytes} bytes; a buffer of this adapter holds ${this.gpu.limits.maxBufferSize}`);
+      throw new DeviceError(
+        `${name} needs ${bytes} bytes; a buffer of this adapter holds ${this.gpu.limits.maxBufferSize}`,
+      );
     }
     return this.gpu.createBuffer({ label: name, size: Math.ceil(bytes / 16) * 16, usage });
   }
@@ -158,7 +162,11 @@ export class Device {
       const staging =
         free >= 0
           ? this.staging.splice(free, 1)[0]
-          : this.gpu.createBuffer({ label: 'read', size: bytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+          : this.gpu.createBuffer({
+              label: 'read',
+              size: bytes,
+              usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+            });
       encoder.copyBufferToBuffer(buffer, offset, staging, 0, bytes);
       return staging;
     });

@@ -63,6 +63,11 @@ export interface Optimizer {
     options?: { clipNorm?: number },
   ): OptimizerStep;
   /**
+   * The second half of `step`: norm, clipping and update of what lies in the arena of gradients.
+   * @param placed the gradients that this graph makes, as `placeGradients` gives them; none where other plans made them
+   */
+  update(graph: Graph, placed: readonly Tensor[], options?: { clipNorm?: number }): OptimizerStep;
+  /**
    * What the host writes into `hyper` before a step.
    * @param step counts from 1 over the whole run
    */
@@ -72,20 +77,22 @@ export interface Optimizer {
 /** @throws Error for settings outside their range */
 export function createOptimizer(settings: OptimizerSettings, variables: Variables): Optimizer {
   const update = settings.kind === 'sgd' ? sgdUpdate(settings, variables) : adamUpdate(settings, variables);
+  const record: Optimizer['update'] = (graph, placed, { clipNorm } = {}) => {
+    if (clipNorm !== undefined && !(clipNorm > 0 && clipNorm < Infinity)) {
+      throw new Error(`${settings.kind}: clipNorm is ${clipNorm}; a positive number is needed`);
+    }
+    const norm = gradientNorm(graph, variables, placed);
+    const hyper = graph.input('optimizer.hyper', [4], 'vector');
+    const clip = clipNorm === undefined ? undefined : { norm, maximum: clipNorm };
+    update.record(graph, [hyper, ...placed, ...(clip ? [norm] : [])], clip);
+    return { norm, hyper };
+  };
   return {
     kind: settings.kind,
     stateNames: update.stateNames,
-    step(graph, parameters, gradients, { clipNorm } = {}) {
-      if (clipNorm !== undefined && !(clipNorm > 0 && clipNorm < Infinity)) {
-        throw new Error(`${settings.kind}: clipNorm is ${clipNorm}; a positive number is needed`);
-      }
-      const placed = placeGradients(graph, variables, parameters, gradients);
-      const norm = gradientNorm(variables, placed);
-      const hyper = graph.input('optimizer.hyper', [4], 'vector');
-      const clip = clipNorm === undefined ? undefined : { norm, maximum: clipNorm };
-      update.record(graph, [hyper, ...placed, ...(clip ? [norm] : [])], clip);
-      return { norm, hyper };
-    },
+    step: (graph, parameters, gradients, options) =>
+      record(graph, placeGradients(graph, variables, parameters, gradients), options),
+    update: record,
     hyperValues(learningRate, step) {
       if (!Number.isInteger(step) || step < 1) throw new Error(`${settings.kind}: step is ${step}; steps count from 1`);
       if (!(learningRate >= 0 && learningRate < Infinity)) {
@@ -147,8 +154,10 @@ function adamUpdate(settings: AdamSettings, variables: Variables): Update {
  * Has every gradient written into its parameter's place of the arena. A gradient that cannot be made there itself gets
  * a copy there: an input, a variable's own value, one tensor for several parameters; and one that a node reads to make
  * another gradient, since a dispatch cannot read and write one buffer.
+ * @returns one tensor a parameter, to be the input of what reads the arena
+ * @throws Error naming a parameter that has no gradient, or one of another shape
  */
-function placeGradients(
+export function placeGradients(
   graph: Graph,
   variables: Variables,
   parameters: readonly Variable[],

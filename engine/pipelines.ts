@@ -81,9 +81,14 @@ export class PipelineCache {
     const { params, storage: declared } = this.interfaceOf(shader);
     const entries: GPUBindGroupLayoutEntry[] = storage.map((name) => {
       const { binding, writable } = declared.get(name)!;
-      return { binding, visibility: GPUShaderStage.COMPUTE, buffer: { type: writable ? 'storage' : 'read-only-storage' } };
+      return {
+        binding,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: writable ? 'storage' : 'read-only-storage' },
+      };
     });
-    if (params.length > 0) entries.push({ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } });
+    if (params.length > 0)
+      entries.push({ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } });
     const layout = this.gpu.createBindGroupLayout({ label: shader, entries });
     // The scope takes the module's own report, which comes a second time, and located, from the pipeline below.
     this.gpu.pushErrorScope('validation');

@@ -7,14 +7,18 @@ import type { Graph, Node, Tensor } from './graph.js';
 import { byteLength, pack, unpack } from './layout.js';
 import { type Binding, type Dispatch, Lowering, Scratch, type Storage, storageBytes } from './lowering.js';
 import { assignSlots, type Lifetime, type MemoryReport, reportMemory } from './memory.js';
+import { checkFinite, firstNonFinite, type NonFinite, type NumericsChecks } from './numerics.js';
 import type { Pipeline } from './pipelines.js';
-import type { Arena } from './variables.js';
 
 export interface PlanOptions {
   /** What will be read after a step. Effects (optimizer, running statistics) are kept without being named. */
   outputs: readonly Tensor[];
   /** Fills every storage with NaN just before it is first written, so that a read of stale memory shows. For tests. */
   poison?: boolean;
+  /** Counts what is not finite behind every op, for `firstNonFinite`. Costs about a second reading of all that is written. */
+  checkNumerics?: boolean;
+  /** Takes the variables' values from another set of arenas (`Variables.valuesOf`), such as `ema`. */
+  values?: string;
 }
 
 interface Command {
@@ -29,7 +33,7 @@ interface Place {
   bytes: number;
 }
 
-interface Lowered extends Dispatch {
+export interface Lowered extends Dispatch {
   node: string;
 }
 
@@ -39,8 +43,9 @@ export class Plan {
   private constructor(
     readonly device: Device,
     private readonly commands: readonly Command[],
-    private readonly places: ReadonlyMap<Storage, Place>,
+    private readonly places: Places,
     private readonly owned: readonly GPUBuffer[],
+    private readonly checks: NumericsChecks | undefined,
     readonly memory: MemoryReport,
     /** Milliseconds spent compiling pipelines. */
     readonly compileMs: number,
@@ -48,9 +53,7 @@ export class Plan {
 
   /** Makes the plan: dead nodes dropped, nodes lowered in the order they were recorded, memory assigned, pipelines compiled. */
   static async compile(device: Device, graph: Graph, options: PlanOptions): Promise<Plan> {
-    const lowered = lower(device, neededNodes(graph, options.outputs));
-    const lifetimes = findLifetimes(lowered, options.outputs);
-    const dispatches = options.poison ? withPoison(device, lowered, lifetimes) : lowered;
+    const { dispatches, lifetimes, slots, slotOf, checks, memory } = arrange(device, graph, options);
 
     const start = performance.now();
     const pipelines = await Promise.all(dispatches.map((dispatch) => requestPipeline(device, dispatch)));
@@ -58,30 +61,29 @@ export class Plan {
 
     return device.checked('the plan', () => {
       const owned: GPUBuffer[] = [];
-      const places = new Map<Storage, Place>();
+      const places: Places = { of: new Map(), values: options.values };
       const own = (name: string, bytes: number, usage: GPUBufferUsageFlags): GPUBuffer => {
         const buffer = device.createBuffer(name, bytes, usage);
         owned.push(buffer);
         return buffer;
       };
-      for (const input of graph.inputs) {
-        const bytes = storageBytes(input);
-        places.set(input, { buffer: own(input.name, bytes, STORAGE()), offset: 0, bytes });
+      const kept: Storage[] = checks ? [...graph.inputs, checks.report] : graph.inputs;
+      for (const storage of kept) {
+        const bytes = storageBytes(storage);
+        places.of.set(storage, { buffer: own(storage.name, bytes, STORAGE()), offset: 0, bytes });
       }
-      const { slots, slotOf } = assignSlots(lifetimes);
       const buffers = slots.map((bytes, i) => own(`slot ${i}`, bytes, STORAGE()));
       for (const lifetime of lifetimes) {
         const slot = slotOf.get(lifetime)!;
-        places.set(lifetime.storage, { buffer: buffers[slot], offset: 0, bytes: lifetime.bytes });
+        places.of.set(lifetime.storage, { buffer: buffers[slot], offset: 0, bytes: lifetime.bytes });
       }
-      const memory = reportMemory(lifetimes, slots, slotOf, graph.inputs.map(storageBytes));
       const uniforms = packUniforms(device, dispatches, own);
       const commands = dispatches.map((dispatch, i) => ({
         pipeline: pipelines[i].pipeline,
         bindGroup: bind(device, dispatch, pipelines[i], places, uniforms[i]),
         workgroups: dispatch.workgroups,
       }));
-      return new Plan(device, commands, places, owned, memory, compileMs);
+      return new Plan(device, commands, places, owned, checks, memory, compileMs);
     });
   }
 
@@ -94,22 +96,31 @@ export class Plan {
    * @param values in the plain order (NCHW); for `words` the bytes as they are
    */
   write(input: Tensor, values: ArrayLike<number> | Uint8Array): void {
-    const place = this.places.get(input);
+    const place = this.places.of.get(input);
     if (!place || input.producer || input.variable) throw new Error(`${input} is not an input of this plan`);
     if (input.layout === 'words' && values instanceof Uint8Array) {
-      if (values.byteLength !== place.bytes) throw new Error(`${input}: ${values.byteLength} bytes given, ${place.bytes} needed`);
+      if (values.byteLength !== place.bytes)
+        throw new Error(`${input}: ${values.byteLength} bytes given, ${place.bytes} needed`);
       this.device.gpu.queue.writeBuffer(place.buffer, 0, values as Uint8Array<ArrayBuffer>);
       return;
     }
     const count = input.shape.reduce((product, size) => product * size, 1);
     if (values.length !== count) throw new Error(`${input}: ${values.length} values given, ${count} needed`);
-    this.device.gpu.queue.writeBuffer(place.buffer, 0, pack(input.shape, input.layout, values) as Float32Array<ArrayBuffer>);
+    this.device.gpu.queue.writeBuffer(
+      place.buffer,
+      0,
+      pack(input.shape, input.layout, values) as Float32Array<ArrayBuffer>,
+    );
   }
 
-  /** Submits one step. */
-  run(): void {
+  /**
+   * Submits one step.
+   * @param goOn adds to the counts of `checkNumerics` instead of beginning anew: the runs before belong to this one
+   */
+  run({ goOn = false } = {}): void {
     this.device.check();
     const encoder = this.device.gpu.createCommandEncoder();
+    if (this.checks && !goOn) encoder.clearBuffer(this.places.of.get(this.checks.report)!.buffer);
     const pass = encoder.beginComputePass();
     for (const { pipeline, bindGroup, workgroups } of this.commands) {
       pass.setPipeline(pipeline);
@@ -122,10 +133,23 @@ export class Plan {
 
   /** The values of outputs (or inputs) after the steps submitted so far, in the plain order. */
   async read<T extends readonly Tensor[]>(...tensors: T): Promise<{ [K in keyof T]: Float32Array }> {
-    const parts = tensors.map((tensor) => ({ ...placeOf(tensor, this.places), bytes: byteLength(tensor.shape, tensor.layout) }));
+    const parts = tensors.map((tensor) => ({
+      ...placeOf(tensor, this.places),
+      bytes: byteLength(tensor.shape, tensor.layout),
+    }));
     const copies = await this.device.read(parts);
     const values = tensors.map((tensor, i) => unpack(tensor.shape, tensor.layout, new Float32Array(copies[i])));
     return values as { [K in keyof T]: Float32Array };
+  }
+
+  /**
+   * The first op of what was submitted last with an output that is not finite; undefined when there is none.
+   * @throws Error unless the plan was compiled with `checkNumerics`
+   */
+  async firstNonFinite(): Promise<NonFinite | undefined> {
+    if (!this.checks) throw new Error('the plan was compiled without checkNumerics');
+    const [copy] = await this.device.read([this.places.of.get(this.checks.report)!]);
+    return firstNonFinite(this.checks, new Uint32Array(copy));
   }
 
   /** Frees the plan's memory; variables keep theirs. */
@@ -152,12 +176,36 @@ function neededNodes(graph: Graph, outputs: readonly Tensor[]): Node[] {
     .reverse();
 }
 
-function lower(device: Device, nodes: readonly Node[]): Lowered[] {
-  return nodes.flatMap((node) => {
-    const to = new Lowering(device.traits, node.outputs[0]?.name ?? node.op.name);
-    node.op.lower(node, to);
-    return to.dispatches.map((dispatch) => ({ ...dispatch, node: node.op.name }));
-  });
+/** What a plan is, but for the pipelines and the memory itself. */
+interface Arrangement {
+  dispatches: readonly Lowered[];
+  lifetimes: readonly Lifetime[];
+  slots: readonly number[];
+  slotOf: ReadonlyMap<Lifetime, number>;
+  checks: NumericsChecks | undefined;
+  memory: MemoryReport;
+}
+
+function arrange(device: Device, graph: Graph, { outputs, poison, checkNumerics }: PlanOptions): Arrangement {
+  const nodes = neededNodes(graph, outputs);
+  const groups = nodes.map((node) => lower(device, node));
+  const checks = checkNumerics ? checkFinite(device, nodes, groups) : undefined;
+  const lowered = checks?.dispatches ?? groups.flat();
+  const lifetimes = findLifetimes(lowered, outputs).filter(({ storage }) => storage !== checks?.report);
+  const dispatches = poison ? withPoison(device, lowered, lifetimes) : lowered;
+  const { slots, slotOf } = assignSlots(lifetimes);
+  const memory = reportMemory(lifetimes, slots, slotOf, graph.inputs.map(storageBytes));
+  return { dispatches, lifetimes, slots, slotOf, checks, memory };
+}
+
+/** The memory that a plan will take, without making any of it and without compiling anything. */
+export const planMemory = (device: Device, graph: Graph, options: PlanOptions): MemoryReport =>
+  arrange(device, graph, options).memory;
+
+function lower(device: Device, node: Node): Lowered[] {
+  const to = new Lowering(device.traits, node.outputs[0]?.name ?? node.op.name);
+  node.op.lower(node, to);
+  return to.dispatches.map((dispatch) => ({ ...dispatch, node: node.op.name }));
 }
 
 /** The storage behind a binding, unless it is an arena's. */
@@ -223,7 +271,8 @@ function requestPipeline(device: Device, dispatch: Lowered): Promise<Pipeline> {
   const { storage } = device.pipelines.interfaceOf(dispatch.shader);
   const names = Object.keys(dispatch.bindings).sort();
   const unknown = names.filter((name) => !storage.has(name));
-  if (unknown.length > 0) throw new Error(`${dispatch.node}: shaders/${dispatch.shader}.wgsl declares no ${unknown.join(', ')}`);
+  if (unknown.length > 0)
+    throw new Error(`${dispatch.node}: shaders/${dispatch.shader}.wgsl declares no ${unknown.join(', ')}`);
   return device.pipelines.get({
     shader: dispatch.shader,
     entry: dispatch.entry ?? 'main',
@@ -232,22 +281,30 @@ function requestPipeline(device: Device, dispatch: Lowered): Promise<Pipeline> {
   });
 }
 
-function placeOf(tensor: Tensor, places: ReadonlyMap<Storage, Place>): Place {
+/** Where storages lie; variables lie in their arenas. */
+interface Places {
+  readonly of: Map<Storage, Place>;
+  /** See `PlanOptions.values`. */
+  readonly values: string | undefined;
+}
+
+function placeOf(tensor: Tensor, places: Places): Place {
   const variable = tensor.variable ?? tensor.gradientOf;
   if (variable) {
-    const arena = tensor.variable ? variable.owner.valuesOf(variable) : variable.owner.arena('gradient');
+    const { owner } = variable;
+    const arena = tensor.variable ? owner.valuesOf(variable, places.values) : owner.arena('gradient');
     const bytes = byteLength(tensor.shape, tensor.layout);
     return { buffer: arena.chunks[variable.chunk], offset: variable.offset, bytes };
   }
-  const place = places.get(tensor);
+  const place = places.of.get(tensor);
   if (!place) throw new Error(`${tensor} is not part of this plan; name it in the plan's outputs to read it`);
   return place;
 }
 
-function resolve(binding: Binding, places: ReadonlyMap<Storage, Place>): GPUBufferBinding {
-  if ('arena' in binding) return { buffer: (binding.arena as Arena).chunks[binding.chunk] };
+function resolve(binding: Binding, places: Places): GPUBufferBinding {
+  if ('arena' in binding) return { buffer: binding.arena.chunks[binding.chunk] };
   const storage = storageOf(binding)!;
-  const place = storage instanceof Scratch ? places.get(storage)! : placeOf(storage, places);
+  const place = storage instanceof Scratch ? places.of.get(storage)! : placeOf(storage, places);
   const part = 'storage' in binding ? binding : { offset: 0, bytes: place.bytes };
   return { buffer: place.buffer, offset: place.offset + part.offset, size: part.bytes };
 }
@@ -274,7 +331,8 @@ function packUniforms(
       else words.setInt32(i * 4, value, true);
     });
     const extra = Object.keys(given).filter((name) => !params.some((param) => param.name === name));
-    if (extra.length > 0) throw new Error(`${dispatch.node}: shaders/${dispatch.shader}.wgsl has no params.${extra.join(', ')}`);
+    if (extra.length > 0)
+      throw new Error(`${dispatch.node}: shaders/${dispatch.shader}.wgsl has no params.${extra.join(', ')}`);
     const block = new Uint32Array(words.buffer);
     const key = block.join();
     if (!blocks.has(key)) blocks.set(key, { index: blocks.size, words: block });
@@ -283,7 +341,11 @@ function packUniforms(
   if (blocks.size === 0) return keys.map(() => undefined);
   const longest = Math.max(...[...blocks.values()].map(({ words }) => words.byteLength));
   const step = Math.ceil(longest / device.traits.uniformOffsetAlignment) * device.traits.uniformOffsetAlignment;
-  const buffer = own('parameters of the dispatches', blocks.size * step, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+  const buffer = own(
+    'parameters of the dispatches',
+    blocks.size * step,
+    GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+  );
   const bytes = new Uint32Array((blocks.size * step) / 4);
   for (const { index, words } of blocks.values()) bytes.set(words, (index * step) / 4);
   device.gpu.queue.writeBuffer(buffer, 0, bytes);
@@ -298,7 +360,7 @@ function bind(
   device: Device,
   dispatch: Lowered,
   pipeline: Pipeline,
-  places: ReadonlyMap<Storage, Place>,
+  places: Places,
   uniform: GPUBufferBinding | undefined,
 ): GPUBindGroup {
   const { storage } = device.pipelines.interfaceOf(dispatch.shader);

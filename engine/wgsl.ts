@@ -91,7 +91,10 @@ function parse(file: string, source: string): Item[] {
 function expandBlock(items: Item[], scope: Map<string, number>, emit: (text: string, line: number) => void): void {
   for (const item of items) {
     if (item.kind === 'text') {
-      emit(item.text.replace(/\$\{([^}]*)\}/g, (_, e: string) => String(evaluate(e, scope, `line ${item.line}`))), item.line);
+      emit(
+        item.text.replace(/\$\{([^}]*)\}/g, (_, e: string) => String(evaluate(e, scope, `line ${item.line}`))),
+        item.line,
+      );
       continue;
     }
     const where = `${item.file}:${item.line}`;

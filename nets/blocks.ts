@@ -75,15 +75,17 @@ export function residual(
   name: string,
   x: Tensor,
   channels: number,
-  { stride = 1, activation = 'after', project = false }: { stride?: number; activation?: Activation; project?: boolean } = {},
+  {
+    stride = 1,
+    activation = 'after',
+    project = false,
+  }: { stride?: number; activation?: Activation; project?: boolean } = {},
 ): Tensor {
   return net.scope(name, () => {
     const y = relu(norm(net, 'bn1', conv(net, 'conv1', x, channels, { stride })));
     const branch = norm(net, 'bn2', conv(net, 'conv2', y, channels));
     const projected = project || stride !== 1 || channels !== channelsOf(x);
-    const skip = projected
-      ? norm(net, 'skip_bn', conv(net, 'skip_conv', x, channels, { kernel: 1, stride }))
-      : x;
+    const skip = projected ? norm(net, 'skip_bn', conv(net, 'skip_conv', x, channels, { kernel: 1, stride })) : x;
     return activation === 'after' ? relu(add(branch, skip)) : add(relu(branch), skip);
   });
 }

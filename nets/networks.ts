@@ -11,7 +11,14 @@ const WIDE = [8, 4, 2, 1].map((out) => ({ up: out, out }));
 const FLAT = [4, 2, 1, 1].map((out) => ({ up: out, out }));
 const BILINEAR = [4, 2, 1, 0.5].map((out) => ({ up: 0, out }));
 
-const RESNET = { family: 'resunet', stem: 'conv7', pool: '3x3', activation: 'after', bridge: 'none', deepestSkip: 3 } as const;
+const RESNET = {
+  family: 'resunet',
+  stem: 'conv7',
+  pool: '3x3',
+  activation: 'after',
+  bridge: 'none',
+  deepestSkip: 3,
+} as const;
 const BRIDGED = {
   ...RESNET,
   activation: 'before',
@@ -71,7 +78,9 @@ export function buildNetwork(
 ): Tensor {
   const least = leastSize(settings);
   if (x.shape[2] < least || x.shape[3] < least) {
-    throw new Error(`images of ${x.shape[2]}x${x.shape[3]} are too small for this network; it needs ${least}x${least} or more`);
+    throw new Error(
+      `images of ${x.shape[2]}x${x.shape[3]} are too small for this network; it needs ${least}x${least} or more`,
+    );
   }
   if (!Number.isInteger(width) || width < 2 || width % 2 !== 0) {
     throw new Error(`base width ${width}: it must be an even number of 2 or more`);

@@ -1,15 +1,27 @@
-/** The two plans of a run: a training step and an evaluation step, both from packed photos. */
+/** The two steps of a run, training and evaluation, both from packed photos. */
+import { augmentationFloats, type ImageStatistics } from '../engine/augmentation.js';
 import { gradients } from '../engine/autograd.js';
 import type { Device } from '../engine/device.js';
 import { Graph, type Tensor } from '../engine/graph.js';
-import { augmentImages } from '../engine/ops/augmentImages.js';
-import { segmentationCounts } from '../engine/ops/segmentationCounts.js';
-import { createOptimizer, type Optimizer, type OptimizerSettings } from '../engine/optimizers.js';
-import { Plan } from '../engine/plan.js';
-import type { Variables } from '../engine/variables.js';
+import type { NonFinite } from '../engine/numerics.js';
+import { type Accumulation, accumulateGradients } from '../engine/ops/accumulateGradients.js';
+import { add } from '../engine/ops/add.js';
+import { augmentImages, type Normalisation } from '../engine/ops/augmentImages.js';
+import { boundaryCounts } from '../engine/ops/boundaryCounts.js';
+import { channelSlice } from '../engine/ops/channelSlice.js';
 import { dropoutMask } from '../engine/ops/dropout2d.js';
+import { EMA, EMA_STATE, movingAverage, movingAverageDecay } from '../engine/ops/movingAverage.js';
+import { diceSums } from '../engine/ops/overlapLoss.js';
+import { scale } from '../engine/ops/scale.js';
+import { segmentationCounts } from '../engine/ops/segmentationCounts.js';
+import { sigmoid } from '../engine/ops/sigmoid.js';
+import { thresholdCounts, type ThresholdGrid } from '../engine/ops/thresholdCounts.js';
+import { createOptimizer, type Optimizer, type OptimizerSettings, placeGradients } from '../engine/optimizers.js';
+import { Plan } from '../engine/plan.js';
+import { SettingsError } from '../engine/settings.js';
+import type { Variables } from '../engine/variables.js';
 import { type Initialisation, NetContext } from './context.js';
-import { DEFAULT_DICE, type LossName, losses } from './losses.js';
+import { checkLossClasses, lossClasses, type LossName, type LossSettings, recordLoss, resolveLoss } from './losses.js';
 import { buildNetwork, type NetworkName, networks } from './networks.js';
 
 /** Red, green, blue of ImageNet's photos, as PyTorch's model zoo gives them, for values in 0 .. 1. */
@@ -21,12 +33,20 @@ export interface ModelSettings {
   baseWidth: number;
   /** Height and width of the images, pixels. */
   size: number;
-  loss: Exclude<LossName, 'ce'>;
+  loss: LossName | LossSettings;
+  /** Channels of the logits; what the loss works on (`lossClasses`) where it is not given. */
+  classes?: number;
   seed: number;
   initialisation: Initialisation;
+  /** Mean and standard deviation that the net's input is normalised with, for values in 0 .. 1. Default ImageNet's. */
+  normalisation?: Normalisation;
+  /** Mask bytes that are foreground, among 0, 1 (object) and 2 (border). Default 1 and 2. */
+  foreground?: readonly number[];
+  /** Mask bytes whose pixels neither the loss nor any count has. Default none. */
+  ignored?: readonly number[];
 }
 
-/** Pixels of a batch: one u32 a pixel (bytes R, G, B, M), and sixteen augmentation parameters an image. */
+/** Pixels of a batch: one u32 a pixel (bytes R, G, B, M), and the augmentation parameters of each image. */
 interface ImageInputs {
   pixels: Tensor;
   parameters: Tensor;
@@ -34,18 +54,35 @@ interface ImageInputs {
   target: Tensor;
 }
 
-function imageInputs(graph: Graph, batch: number, size: number): ImageInputs {
+function imageInputs(
+  graph: Graph,
+  batch: number,
+  { size, normalisation = IMAGENET, foreground, ignored }: ModelSettings,
+  statistics?: ImageStatistics,
+): ImageInputs {
   const pixels = graph.input('pixels', [batch, size, size], 'words');
-  const parameters = graph.input('augmentation', [batch, 16, 1, 1]);
-  const { image, mask } = augmentImages(pixels, parameters, IMAGENET);
+  const parameters = graph.input('augmentation', [batch, augmentationFloats, 1, 1]);
+  const { image, mask } = augmentImages(pixels, parameters, { ...normalisation, statistics, foreground, ignored });
   return { pixels, parameters, image, target: mask };
 }
 
 export interface TrainingSettings extends ModelSettings {
+  /** Images of one update. */
   batch: number;
+  /**
+   * Parts of the batch that are run one after the other, their gradients added up: memory for a part instead of the whole.
+   * Batch norm's statistics are then those of a part. Default 1.
+   */
+  microBatches?: number;
   optimizer: OptimizerSettings;
   /** Largest global norm of the gradients; undefined leaves them as they are. */
   clipNorm?: number;
+  /** What the augmentation needs (`augmentationStatistics`); default what report 3's does, one mean. */
+  statistics?: ImageStatistics;
+  /** Decay of an exponential moving average of the weights, kept beside them; undefined keeps none. */
+  ema?: number;
+  /** Makes `nonFinite` work. */
+  checkNumerics?: boolean;
 }
 
 /** Loss of one step, and the norm of its gradients before clipping. */
@@ -54,65 +91,209 @@ export interface StepResult {
   gradientNorm: number;
 }
 
-/** Augments, runs the net forward and backward, clips and updates: one plan, replayed for every batch. */
+/** A graph and what is read from its plan. */
+interface Recorded {
+  graph: Graph;
+  outputs: readonly Tensor[];
+}
+
+/** What a training step is made of, before any of it is compiled. */
+export interface RecordedTraining {
+  optimizer: Optimizer;
+  /** From the photos to the gradients and, when the batch is one part, to the new weights. */
+  pass: Recorded;
+  /** From the gradients of several parts to the new weights. */
+  update?: Recorded;
+  inputs: ImageInputs;
+  /** The seed of differentiation. */
+  one: Tensor;
+  dropoutSeed?: Tensor;
+  hyper: Tensor;
+  emaDecay?: Tensor;
+  accumulation?: Accumulation;
+  loss: Tensor;
+  norm: Tensor;
+}
+
+/** @throws SettingsError when loss and classes do not fit each other */
+function recordNetwork(net: NetContext, image: Tensor, settings: ModelSettings): Tensor {
+  const loss = resolveLoss(settings.loss);
+  const { classes = lossClasses(loss.name) } = settings;
+  checkLossClasses(loss, classes);
+  return buildNetwork(net, image, networks[settings.net], { width: settings.baseWidth, classes });
+}
+
+/**
+ * Records a training step without compiling it, so that its memory can be asked for (`planMemory`).
+ * @throws SettingsError when micro-batches do not divide the batch, or settings contradict each other
+ */
+export function recordTraining(variables: Variables, settings: TrainingSettings): RecordedTraining {
+  const { batch, microBatches = 1, seed, clipNorm, ema, statistics = { means: 1 } } = settings;
+  if (!(Number.isInteger(microBatches) && microBatches >= 1 && batch % microBatches === 0)) {
+    throw new SettingsError(
+      `microBatches: ${microBatches} parts of a batch of ${batch}; a divisor of the batch is needed`,
+    );
+  }
+  if (ema !== undefined && !(ema > 0 && ema < 1))
+    throw new SettingsError(`ema: ${ema}; the decay lies between 0 and 1`);
+  const images = batch / microBatches;
+  const graph = new Graph();
+  const inputs = imageInputs(graph, images, settings, statistics);
+  let dropoutSeed: Tensor | undefined;
+  const net = new NetContext(graph, variables, true, seed, settings.initialisation, (channels, p) => {
+    dropoutSeed = graph.input('dropout seed', [microBatches > 1 ? 3 : 2], 'words');
+    return dropoutMask(dropoutSeed, [images, channels], p, 0);
+  });
+  const logits = recordNetwork(net, inputs.image, settings);
+  const loss = recordLoss(logits, inputs.target, settings.loss, { ignoring: isIgnoring(settings) });
+  const { parameters } = variables;
+  const one = graph.input('one', [1], 'vector');
+  const made = gradients(
+    [loss],
+    [one],
+    parameters.map((parameter) => graph.read(parameter)),
+  );
+  const optimizer = createOptimizer(settings.optimizer, variables);
+  const common = { optimizer, inputs, one, dropoutSeed };
+  if (microBatches === 1) {
+    const { norm, hyper } = optimizer.step(graph, parameters, made, { clipNorm });
+    const emaDecay = ema === undefined ? undefined : movingAverage(graph, variables);
+    return { ...common, pass: { graph, outputs: [loss, norm] }, hyper, emaDecay, loss, norm };
+  }
+  const placed = placeGradients(graph, variables, parameters, made);
+  const accumulation = accumulateGradients(variables, placed, loss);
+  const update = new Graph();
+  const { norm, hyper } = optimizer.update(update, [], { clipNorm });
+  const emaDecay = ema === undefined ? undefined : movingAverage(update, variables);
+  return {
+    ...common,
+    pass: { graph, outputs: [] },
+    update: { graph: update, outputs: [norm] },
+    hyper,
+    emaDecay,
+    accumulation,
+    loss: accumulation.loss,
+    norm,
+  };
+}
+
+/**
+ * Augments, runs the net forward and backward, clips and updates: one plan, replayed for every batch. With micro-batches it
+ * is a plan that is run for each of them and adds up gradients, and a second one that updates.
+ */
 export class TrainingStep {
+  readonly optimizer: Optimizer;
+  /** Arenas that a checkpoint has to hold so that training can go on: the optimizer's, and the averaged weights. */
+  readonly stateNames: readonly string[];
+  readonly microBatches: number;
+
   private constructor(
+    private readonly settings: TrainingSettings,
+    private readonly recorded: RecordedTraining,
+    /** What runs for each micro-batch. */
     readonly plan: Plan,
-    readonly optimizer: Optimizer,
-    private readonly seed: number,
-    private readonly inputs: ImageInputs,
-    private readonly dropoutSeed: Tensor | undefined,
-    private readonly hyper: Tensor,
-    private readonly loss: Tensor,
-    private readonly norm: Tensor,
-  ) {}
+    /** What runs once a step after them, when they are several. */
+    readonly updatePlan: Plan | undefined,
+  ) {
+    this.optimizer = recorded.optimizer;
+    this.stateNames = [...recorded.optimizer.stateNames, ...(recorded.emaDecay ? EMA_STATE : [])];
+    this.microBatches = settings.microBatches ?? 1;
+  }
 
   static async compile(device: Device, variables: Variables, settings: TrainingSettings): Promise<TrainingStep> {
-    const graph = new Graph();
-    const inputs = imageInputs(graph, settings.batch, settings.size);
-    let dropoutSeed: Tensor | undefined;
-    const net = new NetContext(graph, variables, true, settings.seed, settings.initialisation, (channels, p) => {
-      dropoutSeed = graph.input('dropout seed', [2], 'words');
-      return dropoutMask(dropoutSeed, [settings.batch, channels], p, 0);
-    });
-    const logits = buildNetwork(net, inputs.image, networks[settings.net], {
-      width: settings.baseWidth,
-      classes: 1,
-    });
-    const loss = losses[settings.loss](logits, inputs.target, DEFAULT_DICE);
-    const parameters = variables.parameters;
-    const one = graph.input('one', [1], 'vector');
-    const made = gradients([loss], [one], parameters.map((parameter) => graph.read(parameter)));
-    const optimizer = createOptimizer(settings.optimizer, variables);
-    const { norm, hyper } = optimizer.step(graph, parameters, made, { clipNorm: settings.clipNorm });
-    const plan = await Plan.compile(device, graph, { outputs: [loss, norm] });
-    plan.write(one, [1]);
-    return new TrainingStep(plan, optimizer, settings.seed, inputs, dropoutSeed, hyper, loss, norm);
+    const recorded = recordTraining(variables, settings);
+    const compile = ({ graph, outputs }: Recorded) =>
+      Plan.compile(device, graph, { outputs, checkNumerics: settings.checkNumerics });
+    const plan = await compile(recorded.pass);
+    plan.write(recorded.one, [1 / (settings.microBatches ?? 1)]);
+    const updatePlan = recorded.update && (await compile(recorded.update));
+    return new TrainingStep(settings, recorded, plan, updatePlan);
   }
 
   /**
    * Submits one step.
    * @param pixels batch * size * size * 4 bytes
-   * @param parameters sixteen numbers an image
+   * @param parameters `augmentationFloats` numbers an image
    * @param step counts from 1 over the whole run
    */
   run(pixels: Uint8Array, parameters: Float32Array, learningRate: number, step: number): void {
-    this.plan.write(this.inputs.pixels, pixels);
-    this.plan.write(this.inputs.parameters, parameters);
-    this.plan.write(this.hyper, this.optimizer.hyperValues(learningRate, step));
-    if (this.dropoutSeed) this.plan.write(this.dropoutSeed, [this.seed, step]);
-    this.plan.run();
+    const { plan, updatePlan, microBatches: parts, optimizer, settings } = this;
+    const { inputs, dropoutSeed, accumulation, hyper, emaDecay } = this.recorded;
+    const last = updatePlan ?? plan;
+    last.write(hyper, optimizer.hyperValues(learningRate, step));
+    if (emaDecay) last.write(emaDecay, [movingAverageDecay(settings.ema!, step)]);
+    for (let part = 0; part < parts; part++) {
+      plan.write(inputs.pixels, partOf(pixels, part, parts));
+      plan.write(inputs.parameters, partOf(parameters, part, parts));
+      if (dropoutSeed) plan.write(dropoutSeed, parts > 1 ? [settings.seed, step, part] : [settings.seed, step]);
+      if (accumulation) plan.write(accumulation.control, [part === 0 ? 0 : 1, 1 / parts]);
+      plan.run({ goOn: part > 0 });
+    }
+    updatePlan?.run();
   }
 
   /** Of the step submitted last. */
   async result(): Promise<StepResult> {
-    const [loss, norm] = await this.plan.read(this.loss, this.norm);
-    return { loss: loss[0], gradientNorm: norm[0] };
+    const { plan, updatePlan } = this;
+    const { loss, norm } = this.recorded;
+    const [[lossValue], [gradientNorm]] = updatePlan
+      ? (await Promise.all([plan.read(loss), updatePlan.read(norm)])).flat()
+      : await plan.read(loss, norm);
+    return { loss: lossValue, gradientNorm };
+  }
+
+  /**
+   * The first op of the step submitted last with a result that is not finite; undefined when there is none.
+   * @throws Error unless the step was compiled with `checkNumerics`
+   */
+  async nonFinite(): Promise<NonFinite | undefined> {
+    return (await this.plan.firstNonFinite()) ?? (await this.updatePlan?.firstNonFinite());
   }
 
   destroy(): void {
     this.plan.destroy();
+    this.updatePlan?.destroy();
   }
+}
+
+function partOf<T extends Uint8Array | Float32Array>(values: T, part: number, parts: number): T {
+  const length = values.length / parts;
+  return values.subarray(part * length, (part + 1) * length) as T;
+}
+
+export interface EvaluationSettings extends ModelSettings {
+  batch: number;
+  /** Evaluates the moving average of the weights instead of the weights. */
+  averagedWeights?: boolean;
+  /** The logit above which a pixel is foreground. Default 0, probability one half. */
+  threshold?: number;
+  /** Also counts boundary pixels, for the boundary F-score at 2 pixels. */
+  boundary?: boolean;
+  /** Also sums probabilities, for the reports' soft Dice. */
+  softSums?: boolean;
+  /** Also counts at these thresholds, to fit one (`engine/thresholdFit.ts`). */
+  thresholds?: ThresholdGrid;
+}
+
+export interface EvaluationResult {
+  /** Mean of the batch. */
+  loss: number;
+  /** Of each image: see `segmentationCounts`. */
+  counts: Float32Array;
+  /** Of each image, where asked for: see `boundaryCounts`. */
+  boundary?: Float32Array;
+  /** Of the batch, where asked for: see `diceSums`. */
+  softSums?: Float32Array;
+  /** Of each image, where asked for: see `thresholdCounts`. */
+  thresholdCounts?: Float32Array;
+}
+
+const isIgnoring = ({ ignored = [] }: ModelSettings): boolean => ignored.length > 0;
+
+/** One logit a pixel: of two classes the second one's over the first one's, so that softmax becomes a sigmoid. */
+function foregroundLogits(logits: Tensor): Tensor {
+  if (logits.shape[1] === 1) return logits;
+  return add(channelSlice(logits, 1, 1), scale(channelSlice(logits, 0, 1), -1));
 }
 
 /** Runs the net with its running statistics. No graph of gradients exists here. */
@@ -120,28 +301,37 @@ export class EvaluationStep {
   private constructor(
     readonly plan: Plan,
     readonly batch: number,
+    /** The logit above which a pixel is foreground. */
+    readonly threshold: number,
     private readonly inputs: ImageInputs,
     private readonly logits: Tensor,
-    private readonly loss: Tensor,
-    private readonly counts: Tensor,
+    private readonly results: { loss: Tensor; counts: Tensor } & Partial<Record<keyof EvaluationResult, Tensor>>,
   ) {}
 
-  static async compile(
-    device: Device,
-    variables: Variables,
-    settings: ModelSettings & { batch: number },
-  ): Promise<EvaluationStep> {
+  static async compile(device: Device, variables: Variables, settings: EvaluationSettings): Promise<EvaluationStep> {
+    const { batch, threshold = 0, thresholds } = settings;
+    if (settings.boundary && isIgnoring(settings)) {
+      throw new SettingsError('boundary: it cannot be found where pixels are ignored');
+    }
     const graph = new Graph();
-    const inputs = imageInputs(graph, settings.batch, settings.size);
+    const inputs = imageInputs(graph, batch, settings);
+    const { target } = inputs;
     const net = new NetContext(graph, variables, false, settings.seed, settings.initialisation);
-    const logits = buildNetwork(net, inputs.image, networks[settings.net], {
-      width: settings.baseWidth,
-      classes: 1,
+    const recorded = recordNetwork(net, inputs.image, settings);
+    const loss = recordLoss(recorded, target, settings.loss, { ignoring: isIgnoring(settings) });
+    const logits = foregroundLogits(recorded);
+    const results = {
+      loss,
+      counts: segmentationCounts(logits, target, { threshold }),
+      ...(settings.boundary ? { boundary: boundaryCounts(logits, target, { threshold }) } : {}),
+      ...(settings.softSums ? { softSums: diceSums(sigmoid(logits), target) } : {}),
+      ...(thresholds ? { thresholdCounts: thresholdCounts(logits, target, thresholds) } : {}),
+    };
+    const plan = await Plan.compile(device, graph, {
+      outputs: [logits, ...Object.values(results)],
+      values: settings.averagedWeights ? EMA : undefined,
     });
-    const loss = losses[settings.loss](logits, inputs.target, DEFAULT_DICE);
-    const counts = segmentationCounts(logits, inputs.target, { threshold: 0 });
-    const plan = await Plan.compile(device, graph, { outputs: [logits, loss, counts] });
-    return new EvaluationStep(plan, settings.batch, inputs, logits, loss, counts);
+    return new EvaluationStep(plan, batch, threshold, inputs, logits, results);
   }
 
   /** Submits one batch; `parameters` as in training, usually the identity. */
@@ -151,13 +341,15 @@ export class EvaluationStep {
     this.plan.run();
   }
 
-  /** Mean loss of the batch, and the counts of each image (see `segmentationCounts`). */
-  async result(): Promise<{ loss: number; counts: Float32Array }> {
-    const [loss, counts] = await this.plan.read(this.loss, this.counts);
-    return { loss: loss[0], counts };
+  /** Of the batch submitted last. */
+  async result(): Promise<EvaluationResult> {
+    const names = Object.keys(this.results) as (keyof EvaluationResult)[];
+    const values = await this.plan.read(...names.map((name) => this.results[name]!));
+    const { loss, ...counts } = Object.fromEntries(names.map((name, i) => [name, values[i]]));
+    return { loss: loss[0], ...(counts as Omit<EvaluationResult, 'loss'>) };
   }
 
-  /** Logits (N, 1, H, W) of the batch. */
+  /** Logits (N, 1, H, W) of the batch; of two classes the second one's over the first one's. */
   async readLogits(): Promise<Float32Array> {
     return (await this.plan.read(this.logits))[0];
   }

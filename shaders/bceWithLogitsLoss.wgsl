@@ -1,5 +1,8 @@
 // terms:    sums[first + image][part] = scale * sum over a part of an image of  max(z, 0) - z t + log(1 + exp(-|z|))
 // gradient: dz = scale * dLoss * (sigmoid(z) - t)
+// WEIGHTED, with w = positiveWeight: the term's  t log(1 + exp(-z))  counts w times.
+//   terms adds (w - 1) t (max(-z, 0) + log(1 + exp(-|z|))), gradient is scale * dLoss * ((1 + (w - 1) t) sigmoid(z) - w t)
+// Places with t < 0 add nothing, and their dz is 0.
 // Images of `channels` channels, `length` vec4f each; a range of `images` of the batch, beginning with image `first`.
 // Invocation `part` of `parts` an image takes its vec4f part, part + parts, ... Assign; pads zero.
 // Workgroups of 64 folded over x and y.
@@ -11,6 +14,7 @@ struct Params {
   parts: u32,
   channels: u32,
   scale: f32,
+  positiveWeight: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -42,8 +46,12 @@ fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
   for (var k = at % params.parts; k < params.length; k += params.parts) {
     let i = image * params.length + k;
     let logit = z[i];
-    let term = max(logit, vec4f(0)) - logit * t[i] + log1p(exp(-abs(logit)));
-    sum += select(vec4f(0), term, is_channel(i));
+    let rest = log1p(exp(-abs(logit)));
+    var term = max(logit, vec4f(0)) - logit * t[i] + rest;
+#if WEIGHTED
+    term += (params.positiveWeight - 1) * t[i] * (max(-logit, vec4f(0)) + rest);
+#end
+    sum += select(vec4f(0), term, is_channel(i) & !(t[i] < vec4f(0)));
   }
   sums[params.first * params.parts + at] = params.scale * sum;
 }
@@ -57,5 +65,10 @@ fn gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) g
   let logit = z[i];
   let e = exp(-abs(logit));
   let p = select(e, vec4f(1), logit >= vec4f(0)) / (1 + e);
-  dz[i] = select(vec4f(0), params.scale * dLoss[0].x * (p - t[i]), is_channel(i));
+#if WEIGHTED
+  let d = (1 + (params.positiveWeight - 1) * t[i]) * p - params.positiveWeight * t[i];
+#else
+  let d = p - t[i];
+#end
+  dz[i] = select(vec4f(0), params.scale * dLoss[0].x * d, is_channel(i) & !(t[i] < vec4f(0)));
 }

@@ -1,6 +1,6 @@
 // terms:    sums[first + image][part] = (scale * sum over a part of an image's pixels of the loss, 0, 0, 0), where
-//           loss = log(sum_k exp(z_k)) - z_label
-// gradient: dz_k = scale * dLoss * (exp(z_k) / sum_j exp(z_j) - (k == label))
+//           loss = log(sum_k exp(z_k)) - z_label, and 0 where label < 0
+// gradient: dz_k = scale * dLoss * (exp(z_k) / sum_j exp(z_j) - (k == label)), and 0 where label < 0
 // z and dz: images of `classes` channels; labels: images of one channel with class numbers; `length` pixels each. A
 // range of `images` of the batch, beginning with image `first`. Invocation `part` of `parts` an image takes its pixels
 // part, part + parts, ... Assign; pads zero. Workgroups of 64 folded over x and y.
@@ -55,6 +55,9 @@ fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
   var sum = 0.0;
   for (var k = at % params.parts; k < params.length; k += params.parts) {
     let pixel = image * params.length + k;
+    if (labels[pixel].x < 0) {
+      continue;
+    }
     let s = softmax(pixel);
     let label = u32(labels[pixel].x);
     var picked = 0.0;
@@ -75,10 +78,11 @@ fn gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) g
   let quads = (params.classes + 3) / 4;
   let s = softmax(pixel);
   let label = u32(labels[pixel].x);
+  let counts = vec4<bool>(!(labels[pixel].x < 0));
   for (var q = 0u; q < quads; q++) {
     let at = pixel * quads + q;
     let class_of = LANES + q * 4;
     let slope = exp(z[at] - s.largest) / s.sum - select(vec4f(0), vec4f(1), class_of == vec4u(label));
-    dz[at] = select(vec4f(0), params.scale * dLoss[0].x * slope, class_of < vec4u(params.classes));
+    dz[at] = select(vec4f(0), params.scale * dLoss[0].x * slope, counts & (class_of < vec4u(params.classes)));
   }
 }

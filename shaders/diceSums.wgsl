@@ -1,6 +1,7 @@
 // terms:    sums[first + image][part] = (sum of p t, sum of p, sum of t, 0) over a part of an image and its channels
 // gradient: dp = dSums[row].x * t + dSums[row].y, where row = rowStep * image: 0 for sums over the batch, the image for
 //           sums per image
+// Places with t < 0 are left out: of the sums, and dp is 0 there.
 // Images of `channels` channels, `length` vec4f each; a range of `images` of the batch, beginning with image `first`.
 // Invocation `part` of `parts` an image takes its vec4f part, part + parts, ... Assign; pads zero.
 // Workgroups of 64 folded over x and y.
@@ -38,9 +39,11 @@ fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
   var ts = vec4f();
   for (var k = at % params.parts; k < params.length; k += params.parts) {
     let i = image * params.length + k;
-    pt += p[i] * t[i];
-    ps += p[i];
-    ts += t[i];
+    let left_out = t[i] < vec4f(0);
+    let truth = select(t[i], vec4f(0), left_out);
+    pt += p[i] * truth;
+    ps += select(p[i], vec4f(0), left_out);
+    ts += truth;
   }
   let one = vec4f(1);
   sums[params.first * params.parts + at] = vec4f(dot(pt, one), dot(ps, one), dot(ts, one), 0);
@@ -53,5 +56,5 @@ fn gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) g
     return;
   }
   let d = dSums[(params.first + i / params.length) * params.rowStep];
-  dp[i] = select(vec4f(0), d.x * t[i] + d.y, is_channel(i));
+  dp[i] = select(vec4f(0), d.x * t[i] + d.y, is_channel(i) & !(t[i] < vec4f(0)));
 }

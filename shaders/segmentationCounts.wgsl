@@ -1,5 +1,6 @@
 // sums[first + image][part] = over a part of an image, the pixels that are foreground in prediction and target, in the
-// prediction, in the target, and all pixels. Foreground: x > threshold in the prediction, t > 0.5 in the target.
+// prediction, in the target, and all pixels. Foreground: x > threshold in the prediction, t > 0.5 in the target;
+// pixels with t < 0 are left out.
 // Images of one channel, `length` pixels each; a range of `images` of the batch, beginning with image `first`.
 // Invocation `part` of `parts` an image takes its pixels part, part + parts, ... Assigns. Workgroups of 64 folded over
 // x and y.
@@ -27,6 +28,9 @@ fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
   var sum = vec4f();
   for (var k = at % params.parts; k < params.length; k += params.parts) {
     let i = image * params.length + k;
+    if (t[i].x < 0) {
+      continue;
+    }
     let predicted = select(0.0, 1.0, x[i].x > params.threshold);
     let truth = select(0.0, 1.0, t[i].x > 0.5);
     sum += vec4f(predicted * truth, predicted, truth, 1);

@@ -4,6 +4,8 @@
  *     npm test                 all of them; their number must be the one in tests/expected.json
  *     npm test -- conv norm    the files whose path contains one of the words; the number is not checked
  *
+ * Files below tests/long/ take many minutes and run only when a word begins with `long/` (`npm run test:recipes`).
+ *
  * Runs uvu's suites itself instead of through `uvu/run`, because uvu counts as success what is none: a file that
  * registers no suite, a hook that throws, a test that never settles. The totals also go to dist/test-result.json.
  */
@@ -130,7 +132,10 @@ const { takeSkipCount } = await import('./helpers/skip.js');
 
 const patterns = process.argv.slice(2);
 const all = listTestFiles();
-const files = patterns.length === 0 ? all : all.filter((file) => patterns.some((pattern) => file.includes(pattern)));
+const isLong = (text: string): boolean => text.startsWith('long/');
+const files = all.filter((file) =>
+  patterns.length === 0 ? !isLong(file) : patterns.some((word) => file.includes(word) && isLong(word) === isLong(file)),
+);
 if (files.length === 0) fail(`no test file's path contains ${patterns.join(' or ')}`);
 
 const started = performance.now();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type CheckpointInfo, loadOptimizer, loadWeights, readCheckpoint, saveCheckpoint } from '../cli/checkpoint.js';
 import { unaugmented } from '../cli/evaluation.js';
 import { Progress } from '../cli/progress.js';
-import { resolveSettings } from '../cli/settings.js';
+import { modelSettings, resolveSettings, trainingSettings } from '../cli/settings.js';
 import { freshState, Trainer } from '../cli/trainer.js';
 import { openCache } from '../data/cache.js';
 import { openDataset } from '../data/dataset.js';
@@ -20,11 +20,7 @@ const device = await testDevice();
 const test = suite('steps');
 
 const BATCH = 4;
-const settings = {
-  ...resolveSettings({ dataPath: 'photos', size: 32, baseWidth: 2, batchSize: BATCH, learningRate: 0.01 }),
-  batch: BATCH,
-  clipNorm: 1,
-};
+const settings = resolveSettings({ dataPath: 'photos', size: 32, baseWidth: 2, batchSize: BATCH, learningRate: 0.01 });
 
 /** A bright square on dark noise, and its mask: what a few dozen steps can learn. */
 function squares(): Uint8Array<ArrayBuffer> {
@@ -70,8 +66,8 @@ test('over 50 steps the loss falls and memory stays as it is; the end frees it; 
     const parameters = unaugmented(BATCH);
     const train = async (steps: number) => {
       const variables = new Variables(device);
-      const step = await TrainingStep.compile(device, variables, settings);
-      const evaluation = await EvaluationStep.compile(device, variables, settings);
+      const step = await TrainingStep.compile(device, variables, trainingSettings(settings, 1));
+      const evaluation = await EvaluationStep.compile(device, variables, { ...modelSettings(settings), batch: BATCH });
       const losses: number[] = [];
       let early = 0;
       for (let i = 1; i <= steps; i++) {
@@ -109,18 +105,18 @@ test('training stopped inside an epoch goes on to the same bits, and the same su
     /** Trains from `from` (or the start) until `steps` steps are done or the epoch ends, and saves. */
     const train = async (steps: number, from?: string) => {
       const variables = new Variables(device);
-      const step = await TrainingStep.compile(device, variables, settings);
+      const step = await TrainingStep.compile(device, variables, trainingSettings(settings, 1));
       const checkpoint = from === undefined ? undefined : readCheckpoint(from);
       if (checkpoint) {
         loadWeights(variables, checkpoint, settings);
-        loadOptimizer(variables, checkpoint, step.optimizer.stateNames);
+        loadOptimizer(variables, checkpoint, step.stateNames);
       }
       const state = checkpoint ? checkpoint.info!.state : freshState();
       const trainer = new Trainer(step, cache, settings, state, silent);
       // The step after the one asked about is under way, as in every run.
       const finished = await trainer.trainEpoch(() => state.step + 1 >= steps);
       const info: CheckpointInfo = { settings, state, validation: null, trainingPhotos: '' };
-      await saveCheckpoint(path, variables, step.optimizer.stateNames, info);
+      await saveCheckpoint(path, variables, step.stateNames, info);
       step.destroy();
       variables.destroy();
       return { finished, state, tensors: readCheckpoint(path) };

@@ -23,7 +23,8 @@ export interface GoldenCase {
 /** @throws DataError when the directory holds no readable index */
 export function readIndex(directory: string): GoldenCase[] {
   const path = join(directory, 'index.json');
-  if (!existsSync(path)) throw new DataError(`${path} does not exist; --golden needs a directory of reference cases with an index.json`);
+  if (!existsSync(path))
+    throw new DataError(`${path} does not exist; --golden needs a directory of reference cases with an index.json`);
   let index: unknown;
   try {
     index = JSON.parse(readFileSync(path, 'utf8'));

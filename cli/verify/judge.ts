@@ -1,5 +1,10 @@
 import type { Rule } from './golden.js';
 
+/** The case is of a form of its transform that is not ours: neither passed nor failed. */
+export class NotOffered extends Error {
+  override name = 'NotOffered';
+}
+
 /** How far a tensor is from its reference: 1 is exactly the tolerance, `NaN` and missing values are infinitely far. */
 export interface Verdict {
   tensor: string;

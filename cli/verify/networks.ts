@@ -8,7 +8,7 @@ import { Plan } from '../../engine/plan.js';
 import { hash32 } from '../../engine/random.js';
 import { Variables } from '../../engine/variables.js';
 import { NetContext } from '../../nets/context.js';
-import { type LossName, losses } from '../../nets/losses.js';
+import { type LossName, losses, type LossSettings, recordLoss } from '../../nets/losses.js';
 import { buildNetwork } from '../../nets/networks.js';
 import type { GoldenTensors } from './golden.js';
 import { judge, type Verdict } from './judge.js';
@@ -47,8 +47,11 @@ function record(golden: GoldenTensors, variables: Variables, training: boolean, 
     classes: structure.classes ?? 1,
   });
   const out = options.loss === 'ce' ? logits : sigmoid(logits);
-  const diceOptions = { epsNum: dice.eps_num, epsDen: dice.eps_den, perImage: dice.per_image };
-  return { graph, input, target, out, loss: losses[loss](logits, target, diceOptions) };
+  const settings: LossSettings = { name: loss };
+  if ((losses[loss] as readonly string[]).includes('dice')) {
+    settings.dice = { epsNum: dice.eps_num, epsDen: dice.eps_den, per: dice.per_image ? 'image' : 'batch' };
+  }
+  return { graph, input, target, out, loss: recordLoss(logits, target, settings) };
 }
 
 /** Gives every variable its value. @throws Error listing names that the net or the case lacks */
@@ -109,14 +112,19 @@ export async function runNetworkCase(device: Device, golden: GoldenTensors): Pro
     const pass = await runPass(device, variables, recorded, inputs);
     compare('out', pass.out);
     compare('loss', pass.loss);
-    for (const name of golden.names.filter((n) => n.startsWith('grad.'))) compare(name, pass.gradients.get(name.slice(5)) ?? []);
+    for (const name of golden.names.filter((n) => n.startsWith('grad.')))
+      compare(name, pass.gradients.get(name.slice(5)) ?? []);
     const after = await variables.read('buffers');
-    for (const name of golden.names.filter((n) => n.startsWith('after.'))) compare(name, after.get(name.slice(6)) ?? []);
+    for (const name of golden.names.filter((n) => n.startsWith('after.')))
+      compare(name, after.get(name.slice(6)) ?? []);
 
     if (golden.has('drop.mask')) {
       loadState(variables, stateNames, state);
       const dropped = record(golden, variables, true, true);
-      const dropPass = await runPass(device, variables, dropped, { ...inputs, 'drop.mask': golden.get('drop.mask').data });
+      const dropPass = await runPass(device, variables, dropped, {
+        ...inputs,
+        'drop.mask': golden.get('drop.mask').data,
+      });
       compare('drop.out', dropPass.out);
       compare('drop.loss', dropPass.loss);
       for (const name of golden.names.filter((n) => n.startsWith('drop.grad.'))) {
@@ -127,7 +135,8 @@ export async function runNetworkCase(device: Device, golden: GoldenTensors): Pro
     variables.destroy();
   }
   for (const prefix of ['train', 'train_clip']) {
-    if (golden.has(`${prefix}.losses64`)) verdicts.push(...(await runTraining(device, golden, prefix, stateNames, state, inputs)));
+    if (golden.has(`${prefix}.losses64`))
+      verdicts.push(...(await runTraining(device, golden, prefix, stateNames, state, inputs)));
   }
   return verdicts;
 }
@@ -149,7 +158,11 @@ async function runTraining(
     loadState(variables, stateNames, state);
     const parameters = variables.parameters;
     const one = graph.input('one', [1], 'vector');
-    const made = gradients([loss], [one], parameters.map((parameter) => graph.read(parameter)));
+    const made = gradients(
+      [loss],
+      [one],
+      parameters.map((parameter) => graph.read(parameter)),
+    );
     const { kind, lr } = options.optimizer;
     const optimizer = createOptimizer(optimizerSettings(kind, options.optimizer), variables);
     const clipNorm = prefix === 'train_clip' ? options.train_clip_norm : undefined;
@@ -178,7 +191,9 @@ async function runTraining(
     const [out] = await evaluationPlan.read(evaluation.out);
     const values = await variables.read('parameters');
     const live = golden.get('live').data;
-    const moved = (options.params as string[]).map((name, i) => (live[i] ? distance(values.get(name)!, state(name)) : 0));
+    const moved = (options.params as string[]).map((name, i) =>
+      live[i] ? distance(values.get(name)!, state(name)) : 0,
+    );
 
     const got: Record<string, ArrayLike<number>> = {
       losses32: lossValues,
@@ -190,7 +205,9 @@ async function runTraining(
     };
     return golden.names
       .filter((name) => name.startsWith(`${prefix}.`))
-      .map((name) => judge(name, got[name.slice(prefix.length + 1)] ?? [], golden.get(name).data, golden.ruleFor(name)));
+      .map((name) =>
+        judge(name, got[name.slice(prefix.length + 1)] ?? [], golden.get(name).data, golden.ruleFor(name)),
+      );
   } finally {
     plans.forEach((plan) => plan.destroy());
     variables.destroy();
@@ -216,7 +233,11 @@ interface HashedTensor {
   scale: number;
 }
 
-function hashedValues({ start, center, scale }: Omit<HashedTensor, 'name' | 'shape'>, count: number, seed: number): Float32Array {
+function hashedValues(
+  { start, center, scale }: Omit<HashedTensor, 'name' | 'shape'>,
+  count: number,
+  seed: number,
+): Float32Array {
   return Float32Array.from({ length: count }, (_, i) => center + unit(seed + start + i) * scale);
 }
 
@@ -237,7 +258,11 @@ export async function runFullWidthCase(device: Device, golden: GoldenTensors): P
     const recorded = record(golden, variables, true);
     loadState(variables, [...tensors.keys()], (name) => {
       const tensor = tensors.get(name)!;
-      return hashedValues(tensor, tensor.shape.reduce((product, size) => product * size, 1), seed);
+      return hashedValues(
+        tensor,
+        tensor.shape.reduce((product, size) => product * size, 1),
+        seed,
+      );
     });
     const pass = await runPass(device, variables, recorded, { input, target });
     const buffers = await variables.read('buffers');

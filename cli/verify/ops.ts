@@ -13,7 +13,7 @@ import { concat } from '../../engine/ops/concat.js';
 import { conv2d } from '../../engine/ops/conv2d.js';
 import { convTranspose2d } from '../../engine/ops/convTranspose2d.js';
 import { crossEntropyLoss } from '../../engine/ops/crossEntropyLoss.js';
-import { diceLoss, diceSums } from '../../engine/ops/diceLoss.js';
+import { diceLoss, diceSums } from '../../engine/ops/overlapLoss.js';
 import { dropout2d } from '../../engine/ops/dropout2d.js';
 import { maxPool2d } from '../../engine/ops/maxPool2d.js';
 import { meanHw } from '../../engine/ops/meanHw.js';
@@ -65,7 +65,8 @@ export const opCases: Record<string, RecordCase> = {
     return { loss: add(bceWithLogitsLoss(p, t), diceLoss(p, t, diceOptions(c))) };
   },
   argmax: (c) => {
-    if (c.options.axis !== 1) throw new Error(`argmax: axis ${c.options.axis}; only the channels, axis 1, are supported`);
+    if (c.options.axis !== 1)
+      throw new Error(`argmax: axis ${c.options.axis}; only the channels, axis 1, are supported`);
     return { mask: argmax(c.input('z')) };
   },
   metrics: (c) => {
@@ -88,11 +89,16 @@ export const opCases: Record<string, RecordCase> = {
   batch_norm2d: (c) => {
     const running = { mean: c.variable('running_mean', 'vector'), variance: c.variable('running_var', 'vector') };
     const { training, momentum, eps } = c.options;
-    const y = batchNorm2d(c.input('x'), c.input('weight', 'vector'), c.input('bias', 'vector'), running, { training, momentum, eps });
+    const y = batchNorm2d(c.input('x'), c.input('weight', 'vector'), c.input('bias', 'vector'), running, {
+      training,
+      momentum,
+      eps,
+    });
     return { y, running_mean: running.mean, running_var: running.variance };
   },
   concat: (c) => {
-    if (c.options.axis !== 1) throw new Error(`concat: axis ${c.options.axis} is not supported; only channels (axis 1) are`);
+    if (c.options.axis !== 1)
+      throw new Error(`concat: axis ${c.options.axis} is not supported; only channels (axis 1) are`);
     const inputs: Tensor[] = [];
     for (let i = 0; c.has(`x${i}`); i++) inputs.push(c.input(`x${i}`));
     return { y: concat(inputs) };
@@ -102,7 +108,11 @@ export const opCases: Record<string, RecordCase> = {
     return { y: conv2d(c.input('x'), c.input('weight', 'filter'), optionalBias(c), { stride, padding }) };
   },
   conv_transpose2d: (c) => {
-    const { stride, padding, output_padding: outputPadding } = convolutionOptions(c, ['stride', 'padding', 'output_padding']);
+    const {
+      stride,
+      padding,
+      output_padding: outputPadding,
+    } = convolutionOptions(c, ['stride', 'padding', 'output_padding']);
     const options = { stride, padding, outputPadding };
     return { y: convTranspose2d(c.input('x'), c.input('weight', 'transposedFilter'), optionalBias(c), options) };
   },
@@ -110,7 +120,9 @@ export const opCases: Record<string, RecordCase> = {
     const { kernel, stride, padding } = c.options;
     return { y: maxPool2d(c.input('x'), { kernel, stride, padding }) };
   },
-  upsample_bilinear: (c) => ({ y: resizeBilinear(c.input('x'), c.options.size, { alignCorners: c.options.align_corners }) }),
+  upsample_bilinear: (c) => ({
+    y: resizeBilinear(c.input('x'), c.options.size, { alignCorners: c.options.align_corners }),
+  }),
   pad2d: (c) => ({ y: pad2d(c.input('x'), c.options.pad) }),
   dropout2d: (c) => ({ y: dropout2d(c.input('x'), c.input('mask', 'image', [...c.shape('mask'), 1, 1]), c.options.p) }),
 };
@@ -130,7 +142,11 @@ const optionalBias = (c: OpCase) => (c.has('bias') ? c.input('bias', 'vector') :
 
 const labelShape = ([n, , h, w]: readonly number[]) => [n, 1, h, w];
 
-const diceOptions = ({ options }: OpCase) => ({ epsNum: options.eps_num, epsDen: options.eps_den, perImage: options.per_image });
+const diceOptions = ({ options }: OpCase) => ({
+  epsNum: options.eps_num,
+  epsDen: options.eps_den,
+  perImage: options.per_image,
+});
 
 /**
  * Runs a case forward and, where it has gradients, backward, on recycled memory that holds NaN.
@@ -143,7 +159,10 @@ export async function runOpCase(device: Device, golden: GoldenTensors): Promise<
   const variables = new Variables(device);
   const inputs = new Map<string, Tensor>();
   const stored = (name: string) => golden.get(`in.${name}`);
-  const derivations: { tensors: readonly Tensor[]; make: (...values: Float32Array[]) => Record<string, ArrayLike<number>> }[] = [];
+  const derivations: {
+    tensors: readonly Tensor[];
+    make: (...values: Float32Array[]) => Record<string, ArrayLike<number>>;
+  }[] = [];
   const outputs = record({
     options: golden.golden.options,
     has: (name) => golden.has(`in.${name}`),
@@ -169,7 +188,11 @@ export async function runOpCase(device: Device, golden: GoldenTensors): Promise<
   }
   const targets = [...inputs].filter(([name]) => golden.has(`grad.${name}`));
   if (targets.length > 0) {
-    const made = gradients([...seeds.keys()], [...seeds.values()], targets.map(([, tensor]) => tensor));
+    const made = gradients(
+      [...seeds.keys()],
+      [...seeds.values()],
+      targets.map(([, tensor]) => tensor),
+    );
     made.forEach((gradient, i) => results.set(`grad.${targets[i][0]}`, gradient));
   }
 

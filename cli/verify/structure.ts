@@ -8,7 +8,10 @@ type Structure = Record<string, unknown>;
 function pick<T>(structure: Structure, key: string, choices: readonly (readonly [unknown, T])[]): T {
   const value = structure[key];
   const found = choices.find(([name]) => name === value);
-  if (!found) throw new Error(`structure.${key} is ${JSON.stringify(value)}; known are ${JSON.stringify(choices.map(([n]) => n))}`);
+  if (!found)
+    throw new Error(
+      `structure.${key} is ${JSON.stringify(value)}; known are ${JSON.stringify(choices.map(([n]) => n))}`,
+    );
   return found[1];
 }
 
@@ -41,18 +44,36 @@ export function settingsOf(structure: Structure, dropout: number): NetworkSettin
   if (structure.family === 'unet') {
     return {
       family: 'unet',
-      up: pick(structure, 'up', [['convt', 'transposed'], ['bilinear', 'bilinear']] as const),
+      up: pick(structure, 'up', [
+        ['convt', 'transposed'],
+        ['bilinear', 'bilinear'],
+      ] as const),
       halvedBottom: structure.half === true,
       ...shared,
     };
   }
   if (structure.family !== 'resunet') throw new Error(`structure.family is ${JSON.stringify(structure.family)}`);
-  const bridge = pick(structure, 'bridge', [[undefined, 'none'], ['double', 'double'], ['residual', 'residual']] as const);
+  const bridge = pick(structure, 'bridge', [
+    [undefined, 'none'],
+    ['double', 'double'],
+    ['residual', 'residual'],
+  ] as const);
   return {
     family: 'resunet',
-    stem: pick(structure, 'stem', [[undefined, 'conv7'], ['double3', 'double']] as const),
-    pool: pick(structure, 'pool', [[undefined, '3x3'], ['2s2', '2x2'], [null, 'none']] as const),
-    activation: pick(structure, 'act', [[undefined, 'after'], ['after', 'after'], ['before', 'before']] as const),
+    stem: pick(structure, 'stem', [
+      [undefined, 'conv7'],
+      ['double3', 'double'],
+    ] as const),
+    pool: pick(structure, 'pool', [
+      [undefined, '3x3'],
+      ['2s2', '2x2'],
+      [null, 'none'],
+    ] as const),
+    activation: pick(structure, 'act', [
+      [undefined, 'after'],
+      ['after', 'after'],
+      ['before', 'before'],
+    ] as const),
     projectFirst: structure.project1 === true,
     bridge,
     decoder: pick(structure, 'decoder', DECODERS),

@@ -34,7 +34,12 @@ export const batchNorm2dOp: Op<Attributes> = {
       partial: { entry: 'statistics', images: { x }, vectors: {} },
       finish: {
         entry: 'finishStatistics',
-        vectors: { mean_out: mean, variance_out: variance, running_mean: runningMean, running_variance: runningVariance },
+        vectors: {
+          mean_out: mean,
+          variance_out: variance,
+          running_mean: runningMean,
+          running_variance: runningVariance,
+        },
         params: { momentum: node.attributes.momentum, unbiased: count / (count - 1) },
       },
     });
@@ -62,7 +67,11 @@ export const batchNorm2dSumsOp: Op<Attributes> = {
     reduce(node, to, {
       numbers: 2,
       partial: { entry: 'gradientSums', images: { x, dy }, vectors: { mean } },
-      finish: { entry: 'finishGradientSums', vectors: { variance, dweight_out: dweight, dbias_out: dbias }, params: {} },
+      finish: {
+        entry: 'finishGradientSums',
+        vectors: { variance, dweight_out: dweight, dbias_out: dbias },
+        params: {},
+      },
     });
   },
 };
@@ -109,9 +118,12 @@ export function batchNorm2d(
     }
   });
   if (!(eps >= 0 && Number.isFinite(eps))) throw new Error(`batchNorm2d: eps is ${eps}; it is 0 or more`);
-  if (!(momentum >= 0 && momentum <= 1)) throw new Error(`batchNorm2d: momentum is ${momentum}; it lies between 0 and 1`);
+  if (!(momentum >= 0 && momentum <= 1))
+    throw new Error(`batchNorm2d: momentum is ${momentum}; it lies between 0 and 1`);
   if (training && pixelsOf(x) === 1) {
-    throw new Error(`batchNorm2d: ${x} has one value a channel, which has no variance; train with a larger batch or image`);
+    throw new Error(
+      `batchNorm2d: ${x} has one value a channel, which has no variance; train with a larger batch or image`,
+    );
   }
   const inputs = [x, weight, bias, x.graph.read(running.mean), x.graph.read(running.variance)];
   const attributes = { momentum, eps };

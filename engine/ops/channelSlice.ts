@@ -26,7 +26,9 @@ export function channelSlice(x: Tensor, start: number, count: number): Tensor {
   if (x.layout !== 'image') throw new Error(`channelSlice: ${x} has layout ${x.layout}; it takes an image`);
   const whole = Number.isInteger(start) && Number.isInteger(count);
   if (!whole || start < 0 || count < 1 || start + count > x.shape[1]) {
-    throw new Error(`channelSlice: ${x} has ${x.shape[1]} channels; ${count} from channel ${start} on are not all there`);
+    throw new Error(
+      `channelSlice: ${x} has ${x.shape[1]} channels; ${count} from channel ${start} on are not all there`,
+    );
   }
   return shiftChannels(x, -start, count);
 }

@@ -58,16 +58,26 @@ export const conv2dWeightGradientOp: Op<Geometry> = {
  * @param bias (O), layout `vector`
  * @returns (N, O, floor((H + 2 padding - kh) / stride) + 1, the same of W)
  */
-export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, { stride = 1, padding = 0 }: Conv2dOptions = {}): Tensor {
+export function conv2d(
+  x: Tensor,
+  weight: Tensor,
+  bias?: Tensor,
+  { stride = 1, padding = 0 }: Conv2dOptions = {},
+): Tensor {
   if (x.layout !== 'image') throw new Error(`conv2d: the input ${x} has layout ${x.layout}, not image`);
-  if (weight.layout !== 'filter') throw new Error(`conv2d: the weight ${weight} has layout ${weight.layout}, not filter`);
+  if (weight.layout !== 'filter')
+    throw new Error(`conv2d: the weight ${weight} has layout ${weight.layout}, not filter`);
   const [batch, channels, height, width] = x.shape;
   const [out, expected, kernelHeight, kernelWidth] = weight.shape;
   if (channels !== expected) {
-    throw new Error(`conv2d: input has ${channels} channels but weight [${weight.shape.join(', ')}] expects ${expected}`);
+    throw new Error(
+      `conv2d: input has ${channels} channels but weight [${weight.shape.join(', ')}] expects ${expected}`,
+    );
   }
   if (bias && (bias.layout !== 'vector' || bias.shape[0] !== out)) {
-    throw new Error(`conv2d: the bias ${bias} (${bias.layout}) should be a vector of ${out}, as the weight ${weight} gives`);
+    throw new Error(
+      `conv2d: the bias ${bias} (${bias.layout}) should be a vector of ${out}, as the weight ${weight} gives`,
+    );
   }
   const strides = pair('conv2d: stride', stride, 1);
   const paddings = pair('conv2d: padding', padding, 0);
@@ -79,6 +89,11 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, { stride = 1, p
     throw new Error(`conv2d: the kernel ${kernelHeight}x${kernelWidth} is larger than the input ${padded}`);
   }
   const inputs = bias ? [x, weight, bias] : [x, weight];
-  const geometry = { kernel: [kernelHeight, kernelWidth], stride: strides, padding: paddings, transposed: false } as const;
+  const geometry = {
+    kernel: [kernelHeight, kernelWidth],
+    stride: strides,
+    padding: paddings,
+    transposed: false,
+  } as const;
   return recordOne(conv2dOp, inputs, { shape: [batch, out, oh, ow] }, geometry);
 }

@@ -69,10 +69,14 @@ export function convTranspose2d(
   const [batch, channels, height, width] = x.shape;
   const [expected, out, kernelHeight, kernelWidth] = weight.shape;
   if (channels !== expected) {
-    throw new Error(`${op}: input has ${channels} channels but weight [${weight.shape.join(', ')}] expects ${expected}`);
+    throw new Error(
+      `${op}: input has ${channels} channels but weight [${weight.shape.join(', ')}] expects ${expected}`,
+    );
   }
   if (bias && (bias.layout !== 'vector' || bias.shape[0] !== out)) {
-    throw new Error(`${op}: the bias ${bias} (${bias.layout}) should be a vector of ${out}, as the weight ${weight} gives`);
+    throw new Error(
+      `${op}: the bias ${bias} (${bias.layout}) should be a vector of ${out}, as the weight ${weight} gives`,
+    );
   }
   const strides = pair(`${op}: stride`, stride, 1);
   const paddings = pair(`${op}: padding`, padding, 0);
@@ -87,6 +91,11 @@ export function convTranspose2d(
     throw new Error(`${op}: padding ${paddings.join('x')} leaves nothing of the output of input ${height}x${width}`);
   }
   const inputs = bias ? [x, weight, bias] : [x, weight];
-  const geometry = { kernel: [kernelHeight, kernelWidth], stride: strides, padding: paddings, transposed: true } as const;
+  const geometry = {
+    kernel: [kernelHeight, kernelWidth],
+    stride: strides,
+    padding: paddings,
+    transposed: true,
+  } as const;
   return recordOne(convTranspose2dOp, inputs, { shape: [batch, out, oh, ow] }, geometry);
 }

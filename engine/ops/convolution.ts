@@ -73,7 +73,12 @@ export function chooseConvolve(
   }
   const lanes = traits.subgroupSize;
   const pixels = Math.max(16, lanes);
-  const general = { shader: 'conv2dSubgroup', constants: { LANES: lanes, PIXELS: pixels }, pixels, channels: 4 * lanes };
+  const general = {
+    shader: 'conv2dSubgroup',
+    constants: { LANES: lanes, PIXELS: pixels },
+    pixels,
+    channels: 4 * lanes,
+  };
   const down = Math.ceil(height / TILE);
   if (!is3x3(geometry) || batch * down > traits.maxWorkgroups) return general;
   // Flattened pixels waste nothing on small maps, but a block of 4*lanes channels does on narrow outputs; full tiles of

@@ -9,7 +9,14 @@ import { rowGroups } from './rows.js';
  * @param keep with it only the quads that x reaches are written, and channels of y before `offset` stay as they are;
  * without it every channel of y that x does not reach becomes zero
  */
-export function copyChannels(to: Lowering, x: Tensor, y: Tensor, range: ImageRange, offset: number, keep: boolean): void {
+export function copyChannels(
+  to: Lowering,
+  x: Tensor,
+  y: Tensor,
+  range: ImageRange,
+  offset: number,
+  keep: boolean,
+): void {
   const [, inputs, height, width] = x.shape;
   const outputs = y.shape[1];
   const first = Math.max(offset, 0);

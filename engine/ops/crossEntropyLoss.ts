@@ -30,8 +30,8 @@ export const crossEntropyLossGradientOp: Op = {
  * Cross entropy over the channels: the mean over all pixels of log(sum_k exp(z_k)) - z_label, a vector [1]. The labels
  * take no gradient.
  * @param z logits, image [N, K, H, W] with K >= 2 classes
- * @param labels class numbers 0 .. K - 1, image [N, 1, H, W]; the GPU cannot complain about others: they count as
- * log(sum_k exp(z_k))
+ * @param labels class numbers 0 .. K - 1, image [N, 1, H, W]; the GPU cannot complain about larger ones: they
+ * count as log(sum_k exp(z_k)); negative ones add zeros to the mean (see `labelledMean`)
  * @throws Error when the shapes do not fit
  */
 export function crossEntropyLoss(z: Tensor, labels: Tensor): Tensor {

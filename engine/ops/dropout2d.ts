@@ -60,7 +60,9 @@ export function dropout2d(x: Tensor, mask: Tensor, p: number): Tensor {
   checkProbability('dropout2d', p);
   const [n, c] = x.shape;
   if (x.layout !== 'image' || mask.layout !== 'image' || mask.shape.join() !== [n, c, 1, 1].join()) {
-    throw new Error(`dropout2d: input ${x} and mask ${mask} do not fit; the mask of an image [N, C, H, W] is [N, C, 1, 1]`);
+    throw new Error(
+      `dropout2d: input ${x} and mask ${mask} do not fit; the mask of an image [N, C, H, W] is [N, C, 1, 1]`,
+    );
   }
   return recordOne(dropout2dOp, [x, mask], { shape: x.shape }, { p });
 }
@@ -74,7 +76,8 @@ export function dropout2d(x: Tensor, mask: Tensor, p: number): Tensor {
  */
 export function dropoutMask(seed: Tensor, [n, c]: readonly [number, number], p: number, stream: number): Tensor {
   checkProbability('dropoutMask', p);
-  if (seed.layout !== 'words') throw new Error(`dropoutMask: seed ${seed} has layout ${seed.layout}; it has to be words`);
+  if (seed.layout !== 'words')
+    throw new Error(`dropoutMask: seed ${seed} has layout ${seed.layout}; it has to be words`);
   if (stream >>> 0 !== stream) {
     throw new Error(`dropoutMask: stream is ${stream}; it is a whole number of 32 bits, 0 or more`);
   }

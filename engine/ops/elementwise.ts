@@ -17,7 +17,9 @@ export function elementwise(
   for (const range of ranges) {
     const bytes = byteLength(list[0].shape, list[0].layout);
     const count = (range ? (bytes / list[0].shape[0]) * range.count : bytes) / 16;
-    const parts = Object.entries(tensors).map(([name, tensor]) => [name, range ? to.images(tensor, range) : tensor] as const);
+    const parts = Object.entries(tensors).map(
+      ([name, tensor]) => [name, range ? to.images(tensor, range) : tensor] as const,
+    );
     to.dispatch({
       shader,
       entry,

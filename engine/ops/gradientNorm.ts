@@ -1,4 +1,4 @@
-import type { Node, Op, Tensor } from '../graph.js';
+import type { Graph, Node, Op, Tensor } from '../graph.js';
 import type { Lowering } from '../lowering.js';
 import type { Variables } from '../variables.js';
 import { sumRows } from './sumRows.js';
@@ -14,7 +14,7 @@ export const gradientNormOp: Op<Attributes> = {
   name: 'gradientNorm',
   lower(node: Node<Attributes>, to: Lowering) {
     const arena = node.attributes.variables.arena('gradient');
-    const lengths = arena.chunks.map((chunk) => chunk.size / 16);
+    const lengths = arena.chunkBytes.map((bytes) => bytes / 16);
     const parts = lengths.map((length) => Math.ceil(length / RUN));
     const all = parts.reduce((sum, count) => sum + count, 0);
     const sums = to.scratch('terms', [all * 4], 'vector');
@@ -44,11 +44,8 @@ export const gradientNormOp: Op<Attributes> = {
 /**
  * The L2 norm over the arena of gradients, all parameters together, a vector [1]. Its place among the nodes decides
  * what it sees: after the gradients were made, before an update that clips them.
- * @param gradients all gradients that lie in the arena; they have to be made first
+ * @param gradients gradients that this graph makes; they have to be made first
  */
-export function gradientNorm(variables: Variables, gradients: readonly Tensor[]): Tensor {
-  const [norm] = gradients[0].graph.record(gradientNormOp, gradients, [{ shape: [1], layout: 'vector' }], {
-    variables,
-  });
-  return norm;
+export function gradientNorm(graph: Graph, variables: Variables, gradients: readonly Tensor[]): Tensor {
+  return graph.record(gradientNormOp, gradients, [{ shape: [1], layout: 'vector' }], { variables })[0];
 }

@@ -72,7 +72,8 @@ export function maxPool2d(x: Tensor, { kernel, stride, padding }: MaxPool2dOptio
     const given = `kernel ${kernel}, stride ${stride}, padding ${padding}`;
     throw new Error(`maxPool2d: ${given}; they are whole numbers, kernel and stride 1 or more`);
   }
-  if (kernel * kernel > MOST_TAPS) throw new Error(`maxPool2d: kernel ${kernel} is larger than ${Math.sqrt(MOST_TAPS)}`);
+  if (kernel * kernel > MOST_TAPS)
+    throw new Error(`maxPool2d: kernel ${kernel} is larger than ${Math.sqrt(MOST_TAPS)}`);
   if (padding > kernel / 2) throw new Error(`maxPool2d: padding ${padding} is more than half of kernel ${kernel}`);
   const [n, c, h, w] = x.shape;
   const [height, width] = [h, w].map((size) => Math.floor((size + 2 * padding - kernel) / stride) + 1);
@@ -80,7 +81,10 @@ export function maxPool2d(x: Tensor, { kernel, stride, padding }: MaxPool2dOptio
   const [y] = x.graph.record(
     maxPool2dOp,
     [x],
-    [{ shape: [n, c, height, width] }, { shape: [n, height, width, vec4s(c)], layout: 'words', name: 'maxPool2d.taps' }],
+    [
+      { shape: [n, c, height, width] },
+      { shape: [n, height, width, vec4s(c)], layout: 'words', name: 'maxPool2d.taps' },
+    ],
     { kernel, stride, padding },
   );
   return y;

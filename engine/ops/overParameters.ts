@@ -34,11 +34,11 @@ export function overParameters(to: Lowering, shader: string, variables: Variable
   const { constants, params, state, hyper, clip } = update;
   const parameters = variables.arena('parameters');
   const gradients = variables.arena('gradient');
-  parameters.chunks.forEach(({ size }, chunk) => {
+  parameters.chunkBytes.forEach((bytes, chunk) => {
     const arenas = Object.entries(state).map(
       ([name, arena]) => [name, { arena: variables.arena(arena), chunk }] as const,
     );
-    const count = size / 16;
+    const count = bytes / 16;
     const parts = Math.ceil(count / RUN);
     to.dispatch({
       shader,

@@ -7,7 +7,9 @@ export const reluOp: Op = {
     elementwise(to, 'relu', { x: node.inputs[0], y: node.outputs[0] }, { entry: 'forward' });
   },
   // dx = dy * (y > 0): the output is kept, so the input need not be
-  gradient: (node, [dy]) => [recordOne(reluGradientOp, [node.outputs[0], dy!], { shape: dy!.shape, layout: dy!.layout }, {})],
+  gradient: (node, [dy]) => [
+    recordOne(reluGradientOp, [node.outputs[0], dy!], { shape: dy!.shape, layout: dy!.layout }, {}),
+  ],
 };
 
 export const reluGradientOp: Op = {

@@ -9,7 +9,8 @@ interface Attributes {
 /** Output o lies at max(o * step + shift, 0) / unit in the input. */
 function axis(input: number, output: number, alignCorners: boolean): { step: number; shift: number; unit: number } {
   // o * (input - 1) / (output - 1): the corner pixels' centres stay where they are. One output pixel lies on the first.
-  if (alignCorners) return output === 1 ? { step: 0, shift: 0, unit: 1 } : { step: input - 1, shift: 0, unit: output - 1 };
+  if (alignCorners)
+    return output === 1 ? { step: 0, shift: 0, unit: 1 } : { step: input - 1, shift: 0, unit: output - 1 };
   // (o + 1/2) * input / output - 1/2: the corners of the corner pixels stay where they are.
   return { step: 2 * input, shift: input - output, unit: 2 * output };
 }
@@ -86,7 +87,8 @@ export function resizeBilinear(
   const [n, c, h, w] = x.shape;
   [h, w].forEach((side, i) => {
     // The largest product of the kernels is (input + 1) * 2 * output.
-    if ((side + 1) * 2 * size[i] >= 2 ** 31) throw new Error(`resizeBilinear: ${x} to [${size.join(', ')}] is too large`);
+    if ((side + 1) * 2 * size[i] >= 2 ** 31)
+      throw new Error(`resizeBilinear: ${x} to [${size.join(', ')}] is too large`);
   });
   return recordOne(resizeBilinearOp, [x], { shape: [n, c, ...size] }, { alignCorners });
 }

@@ -16,8 +16,8 @@ export const segmentationCountsOp: Op<Attributes> = {
 
 /**
  * What metrics are made of (`engine/metrics.ts`): for each image the number of pixels that are foreground in both
- * prediction and target, in the prediction, in the target, and of all pixels, as an image [N, 4, 1, 1]. Exact; no
- * gradient.
+ * prediction and target, in the prediction, in the target, and of all pixels, as an image [N, 4, 1, 1]; pixels with a
+ * negative target are in none of these. Exact; no gradient.
  * @param x prediction, image [N, 1, H, W]: foreground where it is above `threshold`, in its own domain (a logit's 0 is
  * a probability's 0.5)
  * @param t target, same shape: foreground above 0.5

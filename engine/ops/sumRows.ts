@@ -7,6 +7,7 @@
 import type { Tensor } from '../graph.js';
 import { byteLength } from '../layout.js';
 import type { Binding, Lowering, Storage } from '../lowering.js';
+import type { Constants } from '../wgsl.js';
 
 /** vec4f that one invocation of a pass adds up. */
 const RUN = 32;
@@ -19,13 +20,17 @@ export interface Rows {
   inner?: number;
 }
 
-/** Multiplied by `scale`; with `across` the four lanes are added too, and the sum is a scalar in the first lane. */
+/**
+ * Multiplied by `scale`; with `across` the four lanes are added too, and the sum is a scalar in the first lane. The
+ * first row's sum goes into the target's row `firstRow`, default 0.
+ */
 export interface SumOptions {
   scale?: number;
   across?: boolean;
+  firstRow?: number;
 }
 
-/** target[row][inner] = scale * the sum over the row. */
+/** target[firstRow + row][inner] = scale * the sum over the row. */
 export function sumRows(
   to: Lowering,
   { sources, length, inner = 1 }: Rows,
@@ -36,7 +41,7 @@ export function sumRows(
   const parts = Math.ceil(length / RUN);
   const last = parts === 1;
   const out = last ? target : to.scratch(`sum of ${length}`, [rows * parts * inner * 4], 'vector');
-  let firstRow = 0;
+  let firstRow = last ? (options.firstRow ?? 0) : 0;
   for (const source of sources) {
     to.dispatch({
       shader: 'sumRows',
@@ -62,7 +67,7 @@ const TERMS_RUN = 16;
  */
 export function overImages(
   to: Lowering,
-  { shader, entry, run }: { shader: string; entry: string; run: number },
+  { shader, entry, run, constants }: { shader: string; entry: string; run: number; constants?: Constants },
   tensors: Record<string, Tensor>,
   params: Record<string, number>,
   shared: Record<string, Binding>,
@@ -75,6 +80,7 @@ export function overImages(
     to.dispatch({
       shader,
       entry,
+      constants,
       params: { images: range.count, first: range.first, length, parts, ...params },
       bindings: { ...Object.fromEntries(bound), ...shared },
       workgroups: to.flat(range.count * parts),
@@ -84,9 +90,17 @@ export function overImages(
 
 const vec4sOfImage = ({ shape, layout }: Tensor): number => byteLength(shape, layout) / shape[0] / 16;
 
+interface TermsOptions extends SumOptions {
+  /** A sum for each image instead of one for the batch. */
+  perImage?: boolean;
+  /** vec4f beside each other that are summed apart. Default 1. */
+  inner?: number;
+  constants?: Constants;
+}
+
 /**
  * The sum of what the shader's entry point `terms` computes from images, over the batch or per image. `terms` is called
- * as `overImages` says, and writes sums[(first + image) * parts + part].
+ * as `overImages` says, and writes sums[((first + image) * parts + part) * inner + ...], `inner` vec4f.
  */
 export function sumTerms(
   to: Lowering,
@@ -94,13 +108,13 @@ export function sumTerms(
   tensors: Record<string, Tensor>,
   params: Record<string, number>,
   target: Storage,
-  { perImage = false, ...options }: SumOptions & { perImage?: boolean } = {},
+  { perImage = false, inner = 1, constants, ...options }: TermsOptions = {},
 ): void {
   const [first] = Object.values(tensors);
   const images = first.shape[0];
   const parts = Math.ceil(vec4sOfImage(first) / TERMS_RUN);
-  const sums = to.scratch('terms', [images * parts * 4], 'vector');
-  overImages(to, { shader, entry: 'terms', run: TERMS_RUN }, tensors, params, { sums });
+  const sums = to.scratch('terms', [images * parts * inner * 4], 'vector');
+  overImages(to, { shader, entry: 'terms', run: TERMS_RUN, constants }, tensors, params, { sums });
   const rows = perImage ? images : 1;
-  sumRows(to, { sources: [{ binding: sums, rows }], length: (images * parts) / rows }, target, options);
+  sumRows(to, { sources: [{ binding: sums, rows }], length: (images * parts) / rows, inner }, target, options);
 }

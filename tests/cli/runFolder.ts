@@ -65,7 +65,7 @@ test('a resumed run keeps its settings; only more epochs and another data path a
   assert.is.not(resumeSettings('run', saved, 2, { dataPath: 'moved' }).dataPath, saved.dataPath);
   assert.throws(
     () => resumeSettings('run', saved, 2, { learningRate: 0.1, size: 64 }),
-    /--learning-rate 0.1 \(the run has 0.01\), --size 64/,
+    /--size 64 \(the run has 256\), --learning-rate 0.1 \(the run has 0.01\)/,
   );
   assert.throws(() => resumeSettings('run', saved, 2, { epochs: 3 }), /can only be raised/);
   assert.throws(() => resumeSettings('run', saved, 4, {}), /has finished its 4 epochs/);

@@ -147,8 +147,9 @@ test('evaluate gives the scores that training had, and those of another split', 
   const model = join('runs', '1', 'best.safetensors');
   const valid = await trimap(directory, ['evaluate', '--model', model, '--json']);
   assert.is(valid.code, 0, valid.stderr);
-  const { model: path, split, ...scores } = JSON.parse(valid.stdout);
-  assert.equal([path, split], [model, 'valid']);
+  const { model: path, split, border, threshold, boundaryF, dataSetBoundaryF, ...scores } = JSON.parse(valid.stdout);
+  assert.equal([path, split, border, threshold], [model, 'valid', 'pet', 0.5]);
+  assert.ok(boundaryF >= 0 && dataSetBoundaryF >= 0);
   assert.equal(scores, json('runs', '1', 'best.json').validation);
   const other = await trimap(directory, [
     'evaluate',
@@ -162,7 +163,7 @@ test('evaluate gives the scores that training had, and those of another split', 
     'photos',
   ]);
   assert.is(other.code, 0, other.stderr);
-  assert.match(other.stdout, /\ntrain +10 +0\.\d{4}/);
+  assert.match(other.stdout, /^train, 10 photos +mean over photos +all pixels as one\nDice +0\.\d{4} +0\.\d{4}$/m);
 });
 
 test('predict writes masks of 0 and 255 and overlays at the size of each photo', async () => {

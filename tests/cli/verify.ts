@@ -78,6 +78,27 @@ test('what cannot be judged, or is wrong, fails by name; the rest is still judge
     assert.match(named.get('no-tolerance')!.error!, 'tolerance');
   }));
 
+test('a form that is not offered is said to be so, and is no failure', () =>
+  inDirectory(async (directory) => {
+    const offered = find('image-gamma-float-0_8');
+    const other = { ...offered, name: 'gamma of a table', options: { ...offered.options, library: 'table' } };
+    copyFileSync(join(goldenDirectory, offered.file), join(directory, offered.file));
+    writeFileSync(join(directory, 'index.json'), JSON.stringify({ cases: [offered, other] }));
+    const { code, stdout } = await trimap(directory, ['verify', '--golden', directory]);
+    assert.is(code, 0, stdout);
+    assert.match(stdout, /^image: 1 of 1 passed, worst image-gamma-float-0_8 \(.*\), 1 not offered$/m);
+    assert.match(stdout, /^image gamma of a table is not offered: gamma of the form table; ours is torch$/m);
+    const json = await trimap(directory, ['verify', '--golden', directory, '--json']);
+    assert.is(json.code, 0);
+    assert.equal(
+      json.stdout
+        .trim()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as CaseResult).pass),
+      [true, null],
+    );
+  }));
+
 test('a directory without an index is bad data', () =>
   inDirectory(async (directory) => {
     const { code, stderr } = await trimap(directory, ['verify', '--golden', directory]);

@@ -44,7 +44,10 @@ test('a lost device ends the work with its reason', async () => {
 });
 
 test('a buffer beyond the limit is refused with its name', () => {
-  assert.throws(() => device.createBuffer('too much', device.gpu.limits.maxBufferSize + 16, 128), /too much needs \d+ bytes; a buffer of this adapter holds/);
+  assert.throws(
+    () => device.createBuffer('too much', device.gpu.limits.maxBufferSize + 16, 128),
+    /too much needs \d+ bytes; a buffer of this adapter holds/,
+  );
 });
 
 test.run();

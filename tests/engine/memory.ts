@@ -6,7 +6,12 @@ import { Random } from '../../engine/random.js';
 
 const test = suite('memory');
 
-const life = (bytes: number, from: number, to: number): Lifetime => ({ storage: new Scratch('s', bytes), bytes, from, to });
+const life = (bytes: number, from: number, to: number): Lifetime => ({
+  storage: new Scratch('s', bytes),
+  bytes,
+  from,
+  to,
+});
 
 test('storages that are never alive together share a slot', () => {
   const lifetimes = [life(100, 0, 1), life(60, 2, 3), life(100, 1, 2)];

@@ -2,9 +2,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { gradients } from '../../engine/autograd.js';
 import { Graph, type Op, recordOne, type Tensor } from '../../engine/graph.js';
+import { describeMemory } from '../../engine/memory.js';
 import { add } from '../../engine/ops/add.js';
 import { relu } from '../../engine/ops/relu.js';
-import { Plan } from '../../engine/plan.js';
+import { Plan, planMemory } from '../../engine/plan.js';
 import { Variables } from '../../engine/variables.js';
 import { testDevice } from '../helpers/device.js';
 
@@ -52,6 +53,17 @@ test('an input keeps its value over steps, and its memory is not recycled', asyn
   plan.destroy();
 });
 
+test('the memory of a plan is known without making it', async () => {
+  const graph = new Graph();
+  const x = graph.input('x', [2, 5, 8, 8]);
+  const y = add(relu(add(x, relu(x))), x);
+  const known = planMemory(device, graph, { outputs: [y] });
+  const plan = await Plan.compile(device, graph, { outputs: [y] });
+  assert.is(describeMemory(known), describeMemory(plan.memory));
+  assert.is(known.inputs, 2 * 2 * 64 * 16);
+  plan.destroy();
+});
+
 test('poison shows a kernel that reads what nobody wrote', async () => {
   const half: Op = {
     name: 'half',
@@ -75,7 +87,9 @@ test('poison shows a kernel that reads what nobody wrote', async () => {
 });
 
 test('tensors larger than a binding are split over the batch', async () => {
-  const small = Object.assign(Object.create(device), { traits: { ...device.traits, maxBindingBytes: 2048 } }) as typeof device;
+  const small = Object.assign(Object.create(device), {
+    traits: { ...device.traits, maxBindingBytes: 2048 },
+  }) as typeof device;
   const graph = new Graph();
   const x = graph.input('x', [7, 3, 8, 8]);
   const y = relu(x);
@@ -101,7 +115,10 @@ test('what is asked wrongly is refused in words', async () => {
   const x = graph.input('x', [1, 1, 1, 3]);
   const other = new Graph().input('y', [1, 1, 1, 3]);
   assert.throws(() => add(x, other), /belongs to another graph/);
-  assert.throws(() => add(x, graph.input('w', [1, 1, 3, 1])), /add: x \[1, 1, 1, 3\] and w \[1, 1, 3, 1\] have different shapes/);
+  assert.throws(
+    () => add(x, graph.input('w', [1, 1, 3, 1])),
+    /add: x \[1, 1, 1, 3\] and w \[1, 1, 3, 1\] have different shapes/,
+  );
   assert.throws(() => gradients([relu(x)], [x], [graph.input('z', [1, 1, 1, 1])]), /z \[1, 1, 1, 1\] has no influence/);
   const y = relu(x);
   const plan = await Plan.compile(device, graph, { outputs: [y] });
@@ -111,7 +128,9 @@ test('what is asked wrongly is refused in words', async () => {
 });
 
 test('a shader that does not compile is reported with its line', async () => {
-  const broken = Object.assign(Object.create(device.platform), { shaderText: () => '// contract\n\nfn main() { let x: f32 = 1u; }\n' });
+  const broken = Object.assign(Object.create(device.platform), {
+    shaderText: () => '// contract\n\nfn main() { let x: f32 = 1u; }\n',
+  });
   const { PipelineCache } = await import('../../engine/pipelines.js');
   const cache = new PipelineCache(device.gpu, broken);
   try {
@@ -128,7 +147,10 @@ test('variables keep names, shapes and values', async () => {
   const a = variables.declare('a', [3], 'vector', true, () => [1, 2, 3]);
   const b = variables.declare('b', [2, 1, 3, 3], 'filter', true, () => new Float32Array(18).fill(4));
   variables.declare('c', [5], 'vector', false, () => [9, 9, 9, 9, 9]);
-  assert.is(variables.declare('a', [3], 'vector', true, () => [0, 0, 0]), a);
+  assert.is(
+    variables.declare('a', [3], 'vector', true, () => [0, 0, 0]),
+    a,
+  );
   assert.throws(() => variables.declare('a', [4], 'vector', true, () => []), /variable a is \[3\]/);
   assert.is(variables.parameterCount, 21);
   variables.set(b, new Float32Array(18).fill(5));

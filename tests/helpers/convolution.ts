@@ -23,7 +23,8 @@ export interface ConvolutionCase {
 
 export type Passes = Record<'y' | 'dx' | 'dw' | 'db', ArrayLike<number>>;
 
-const both = (v: number | readonly [number, number] = 0): readonly [number, number] => (typeof v === 'number' ? [v, v] : v);
+const both = (v: number | readonly [number, number] = 0): readonly [number, number] =>
+  typeof v === 'number' ? [v, v] : v;
 
 /** The inputs of a case and the gradient flowing into its output. */
 function data(c: ConvolutionCase): Record<'x' | 'w' | 'b' | 'dy', Given> {
@@ -120,7 +121,10 @@ export async function checkConvolution(device: Device, c: ConvolutionCase): Prom
   for (const pass of ['y', 'dx', 'dw', 'db'] as const) {
     if (pass === 'db' && !c.bias) continue;
     const error = relativeError(got[pass], want[pass]);
-    assert.ok(error <= 1e-5, `${pass} of ${JSON.stringify(c)} with ${device.traits.kernels} kernels is off by ${error}`);
+    assert.ok(
+      error <= 1e-5,
+      `${pass} of ${JSON.stringify(c)} with ${device.traits.kernels} kernels is off by ${error}`,
+    );
   }
 }
 

@@ -15,5 +15,8 @@ export async function checkOpCase(device: Device, golden: GoldenCase): Promise<v
   const verdicts = await runOpCase(device, new GoldenTensors(goldenDirectory, golden));
   assert.ok(verdicts.length > 0, `${golden.name} compares nothing`);
   const wrong = verdicts.filter(({ ratio }) => !(ratio <= 1));
-  assert.is(wrong.map(({ tensor, ratio, where }) => `${tensor}: ${ratio} times the tolerance, ${where}`).join('\n'), '');
+  assert.is(
+    wrong.map(({ tensor, ratio, where }) => `${tensor}: ${ratio} times the tolerance, ${where}`).join('\n'),
+    '',
+  );
 }

@@ -58,7 +58,11 @@ export async function checkGradients(
   );
   const y = build(inputs);
   const seed = graph.input('seed', y.shape, y.layout);
-  const made = gradients([y], [seed], differentiable.map((name) => inputs[name]));
+  const made = gradients(
+    [y],
+    [seed],
+    differentiable.map((name) => inputs[name]),
+  );
   const plan = await Plan.compile(device, graph, { outputs: [y, ...made], poison: true });
   try {
     const seedValues = normal(y.shape, `seed of ${y}`);
@@ -76,13 +80,22 @@ export async function checkGradients(
       const x = Float32Array.from(given[name].values);
       for (let d = 0; d < directions; d++) {
         const v = normal(given[name].shape, `direction ${d} of ${name}`);
-        const plus = await f(name, x.map((value, i) => value + step * v[i]));
-        const minus = await f(name, x.map((value, i) => value - step * v[i]));
+        const plus = await f(
+          name,
+          x.map((value, i) => value + step * v[i]),
+        );
+        const minus = await f(
+          name,
+          x.map((value, i) => value - step * v[i]),
+        );
         const numeric = (plus - minus) / (2 * step);
         const exact = analytic[k].reduce((sum, g, i) => sum + g * v[i], 0);
         const scale = Math.sqrt(analytic[k].reduce((sum, g, i) => sum + (g * v[i]) ** 2, 0)) + 1e-3;
         const error = Math.abs(numeric - exact);
-        assert.ok(error <= tolerance * scale, `d/d${name}: ${exact} by the gradient, ${numeric} by differences (scale ${scale})`);
+        assert.ok(
+          error <= tolerance * scale,
+          `d/d${name}: ${exact} by the gradient, ${numeric} by differences (scale ${scale})`,
+        );
       }
       plan.write(inputs[name], x);
     }

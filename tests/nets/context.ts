@@ -25,7 +25,11 @@ const deviation = (x: Float32Array) => Math.sqrt(x.reduce((sum, v) => sum + v * 
 
 test('PyTorch: uniform within 1/sqrt(fan_in), the second size of the weight counting', async () => {
   const values = await initial('pytorch');
-  for (const [name, fanIn] of [['conv', 32 * 9], ['up', 32 * 4], ['bias', 32 * 9]] as const) {
+  for (const [name, fanIn] of [
+    ['conv', 32 * 9],
+    ['up', 32 * 4],
+    ['bias', 32 * 9],
+  ] as const) {
     const x = values.get(name)!;
     const bound = 1 / Math.sqrt(fanIn);
     assert.ok(largest(x) <= bound && largest(x) >= 0.9 * bound, name);

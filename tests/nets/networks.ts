@@ -17,7 +17,10 @@ const test = suite('networks');
 function check(verdicts: Verdict[]): void {
   assert.ok(verdicts.length > 5, 'the case compares next to nothing');
   const wrong = verdicts.filter(({ ratio }) => !(ratio <= 1));
-  assert.is(wrong.map(({ tensor, ratio, where }) => `${tensor}: ${ratio} times the tolerance, ${where}`).join('\n'), '');
+  assert.is(
+    wrong.map(({ tensor, ratio, where }) => `${tensor}: ${ratio} times the tolerance, ${where}`).join('\n'),
+    '',
+  );
 }
 
 for (const golden of readIndex(goldenDirectory).filter(({ kind }) => kind === 'network')) {
@@ -36,7 +39,11 @@ for (const golden of readIndex(goldenDirectory).filter(({ kind }) => kind === 'f
 }
 
 /** Parameters of a net at a width, without any memory of the adapter. */
-function build(name: NetworkName, width: number, size: readonly [number, number]): { shape: readonly number[]; parameters: number } {
+function build(
+  name: NetworkName,
+  width: number,
+  size: readonly [number, number],
+): { shape: readonly number[]; parameters: number } {
   const variables = new Variables(device);
   const graph = new Graph();
   const net = new NetContext(graph, variables, true, 1);

@@ -82,7 +82,10 @@ function reference(shape: Shape, { x, weight, bias, dy }: Values, { training, mo
   };
   const count = n * h * w;
   for (let c = 0; c < channels; c++) {
-    const places = Array.from({ length: count }, (_, i) => (Math.floor(i / (h * w)) * channels + c) * h * w + (i % (h * w)));
+    const places = Array.from(
+      { length: count },
+      (_, i) => (Math.floor(i / (h * w)) * channels + c) * h * w + (i % (h * w)),
+    );
     const sum = (value: (i: number) => number) => places.reduce((total, i) => total + value(i), 0);
     const mean = training ? sum((i) => x[i]) / count : 0.5;
     const squares = sum((i) => (x[i] - mean) ** 2);
@@ -213,7 +216,10 @@ test('bad input gets a readable error', () => {
     () => batchNorm2d(x, bad, good, running, OPTIONS),
     /batchNorm2d: input has 3 channels but the weight bad is \[4\] \(vector\); it needs the vector \[3\]/,
   );
-  assert.throws(() => batchNorm2d(x, good, good, { ...running, mean: declare('w', 2) }, OPTIONS), /running mean w is \[2\]/);
+  assert.throws(
+    () => batchNorm2d(x, good, good, { ...running, mean: declare('w', 2) }, OPTIONS),
+    /running mean w is \[2\]/,
+  );
   assert.throws(() => batchNorm2d(x, good, good, running, OPTIONS), /one value a channel/);
   assert.throws(() => batchNorm2d(x, good, good, running, { ...OPTIONS, eps: -1 }), /eps is -1/);
   assert.throws(() => batchNorm2d(x, good, good, running, { ...OPTIONS, momentum: 2 }), /momentum is 2/);

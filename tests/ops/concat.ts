@@ -32,7 +32,11 @@ async function check(on: Device, channels: readonly number[], [n, h, w]: readonl
       const from = (image * total + first) * size;
       const to = from + count * size;
       const own = image * count * size;
-      assert.equal(y.slice(from, to), given[`x${i}`].values.slice(own, own + count * size), `input ${i}, image ${image}`);
+      assert.equal(
+        y.slice(from, to),
+        given[`x${i}`].values.slice(own, own + count * size),
+        `input ${i}, image ${image}`,
+      );
       assert.equal(made[i].slice(own, own + count * size), dy.values.slice(from, to), `gradient ${i}, image ${image}`);
     }
     first += count;

@@ -37,10 +37,19 @@ const cases: Record<string, ConvolutionCase> = {
   '1x1': { op, x: [2, 65, 9, 9], out: 1, kernel: [1, 1], bias: true },
   '1x1, stride 2': { op, x: [2, 9, 8, 11], out: 5, kernel: [1, 1], stride: 2 },
   '1x1, stride 3, padding 1': { op, x: [2, 5, 7, 7], out: 6, kernel: [1, 1], stride: 3, padding: 1, bias: true },
-  '2x3, both axes different': { op, x: [1, 5, 10, 9], out: 3, kernel: [2, 3], stride: [3, 1], padding: [1, 0], bias: true },
+  '2x3, both axes different': {
+    op,
+    x: [1, 5, 10, 9],
+    out: 3,
+    kernel: [2, 3],
+    stride: [3, 1],
+    padding: [1, 0],
+    bias: true,
+  },
 };
 for (const some of devices) {
-  for (const [name, c] of Object.entries(cases)) test(`${some.traits.kernels}: ${name}`, () => checkConvolution(some, c));
+  for (const [name, c] of Object.entries(cases))
+    test(`${some.traits.kernels}: ${name}`, () => checkConvolution(some, c));
 }
 
 test('gradients by finite differences', async () => {
@@ -74,7 +83,8 @@ test('the same bits in every run', async () => {
 test('the kernel follows from shapes and adapter', () => {
   const cpu = { ...device.traits, kernels: 'subgroup' as const, subgroupSize: 8, maxWorkgroups: 65535 };
   const same = { kernel: [3, 3], stride: [1, 1], padding: [1, 1], transposed: false } as const;
-  const shader = (geometry: Parameters<typeof chooseConvolve>[1], shape: number[]) => chooseConvolve(cpu, geometry, shape).shader;
+  const shader = (geometry: Parameters<typeof chooseConvolve>[1], shape: number[]) =>
+    chooseConvolve(cpu, geometry, shape).shader;
   assert.is(shader(same, [2, 64, 64, 64]), 'conv2dSubgroup3x3');
   assert.is(shader(same, [4, 512, 4, 4]), 'conv2dSubgroup');
   assert.is(shader({ ...same, stride: [2, 2] }, [2, 64, 64, 64]), 'conv2dSubgroup');
@@ -88,11 +98,23 @@ test('shape errors say what is wrong', () => {
   const w = graph.input('w', [64, 4, 3, 3], 'filter');
   assert.throws(() => conv2d(x, w), /conv2d: input has 3 channels but weight \[64, 4, 3, 3\] expects 4/);
   const ok = graph.input('ok', [64, 3, 3, 3], 'filter');
-  assert.throws(() => conv2d(x, ok, graph.input('b', [63], 'vector')), /bias b \[63\] \(vector\) should be a vector of 64/);
-  assert.throws(() => conv2d(x, ok, undefined, { stride: 0 }), /conv2d: stride is 0; it has to be a whole number from 1 up/);
+  assert.throws(
+    () => conv2d(x, ok, graph.input('b', [63], 'vector')),
+    /bias b \[63\] \(vector\) should be a vector of 64/,
+  );
+  assert.throws(
+    () => conv2d(x, ok, undefined, { stride: 0 }),
+    /conv2d: stride is 0; it has to be a whole number from 1 up/,
+  );
   assert.throws(() => conv2d(x, ok, undefined, { padding: [1, 0.5] }), /conv2d: padding is \[1,0\.5\]/);
-  assert.throws(() => conv2d(graph.input('s', [1, 3, 2, 8]), ok), /the kernel 3x3 is larger than the input 2x8 with padding 0x0/);
-  assert.throws(() => conv2d(x, graph.input('t', [3, 64, 3, 3], 'transposedFilter')), /has layout transposedFilter, not filter/);
+  assert.throws(
+    () => conv2d(graph.input('s', [1, 3, 2, 8]), ok),
+    /the kernel 3x3 is larger than the input 2x8 with padding 0x0/,
+  );
+  assert.throws(
+    () => conv2d(x, graph.input('t', [3, 64, 3, 3], 'transposedFilter')),
+    /has layout transposedFilter, not filter/,
+  );
 });
 
 test.run();

@@ -47,7 +47,8 @@ const cases: Record<string, ConvolutionCase> = {
   },
 };
 for (const some of devices) {
-  for (const [name, c] of Object.entries(cases)) test(`${some.traits.kernels}: ${name}`, () => checkConvolution(some, c));
+  for (const [name, c] of Object.entries(cases))
+    test(`${some.traits.kernels}: ${name}`, () => checkConvolution(some, c));
 }
 
 test('gradients by finite differences', async () => {
@@ -76,12 +77,24 @@ test('shape errors say what is wrong', () => {
   const graph = new Graph();
   const x = graph.input('x', [2, 3, 8, 8]);
   const w = graph.input('w', [4, 64, 2, 2], 'transposedFilter');
-  assert.throws(() => convTranspose2d(x, w), /convTranspose2d: input has 3 channels but weight \[4, 64, 2, 2\] expects 4/);
+  assert.throws(
+    () => convTranspose2d(x, w),
+    /convTranspose2d: input has 3 channels but weight \[4, 64, 2, 2\] expects 4/,
+  );
   const ok = graph.input('ok', [3, 64, 2, 2], 'transposedFilter');
   assert.throws(() => convTranspose2d(x, ok, graph.input('b', [3], 'vector')), /should be a vector of 64/);
-  assert.throws(() => convTranspose2d(x, ok, undefined, { stride: 2, outputPadding: 2 }), /outputPadding 2x2 has to be smaller than the stride 2x2/);
-  assert.throws(() => convTranspose2d(graph.input('s', [1, 3, 1, 1]), ok, undefined, { padding: 1 }), /padding 1x1 leaves nothing/);
-  assert.throws(() => convTranspose2d(x, graph.input('t', [64, 3, 2, 2], 'filter')), /has layout filter, not transposedFilter/);
+  assert.throws(
+    () => convTranspose2d(x, ok, undefined, { stride: 2, outputPadding: 2 }),
+    /outputPadding 2x2 has to be smaller than the stride 2x2/,
+  );
+  assert.throws(
+    () => convTranspose2d(graph.input('s', [1, 3, 1, 1]), ok, undefined, { padding: 1 }),
+    /padding 1x1 leaves nothing/,
+  );
+  assert.throws(
+    () => convTranspose2d(x, graph.input('t', [64, 3, 2, 2], 'filter')),
+    /has layout filter, not transposedFilter/,
+  );
 });
 
 test.run();

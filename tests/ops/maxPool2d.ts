@@ -51,10 +51,14 @@ function reference(shape: Shape, x: ArrayLike<number>, dy: ArrayLike<number>, op
 async function check(on: Device, shape: Shape, options: MaxPool2dOptions, values = normal(shape, 'x')): Promise<void> {
   const dyShape = outputShape(shape, options);
   const dyValues = normal(dyShape, 'dy');
-  const [y, dx] = await evaluate(on, { x: { shape, values }, dy: { shape: dyShape, values: dyValues } }, ({ x, dy }) => {
-    const pooled = maxPool2d(x, options);
-    return [pooled, ...gradients([pooled], [dy], [x])];
-  });
+  const [y, dx] = await evaluate(
+    on,
+    { x: { shape, values }, dy: { shape: dyShape, values: dyValues } },
+    ({ x, dy }) => {
+      const pooled = maxPool2d(x, options);
+      return [pooled, ...gradients([pooled], [dy], [x])];
+    },
+  );
   const wanted = reference(shape, values, dyValues, options);
   assert.equal([...y], wanted.y);
   dx.forEach((value, i) => {
@@ -116,7 +120,10 @@ test('bad input gets a readable error', () => {
   assert.throws(pool(17, 1, 8), /kernel 17 is larger than 16/);
   assert.throws(pool(2, 0, 0), /stride 0/);
   assert.throws(pool(2.5, 1, 0), /kernel 2.5/);
-  assert.throws(() => maxPool2d(graph.input('v', [4], 'vector'), { kernel: 2, stride: 2, padding: 0 }), /takes an image/);
+  assert.throws(
+    () => maxPool2d(graph.input('v', [4], 'vector'), { kernel: 2, stride: 2, padding: 0 }),
+    /takes an image/,
+  );
 });
 
 test.run();

@@ -42,6 +42,19 @@ test('counts are exact for odd sizes, whole and split batches, with a threshold 
   }
 });
 
+test('pixels with a negative target are not counted', async () => {
+  const shape = [2, 1, 1, 5];
+  const given = {
+    z: { shape, values: [1, 1, -1, -1, 1, 1, 1, 1, 1, 1] },
+    t: { shape, values: [1, 0, 1, -1, -1, -1, -1, -1, -1, -1] },
+  };
+  const [values] = await evaluate(device, given, ({ z, t }) => [segmentationCounts(z, t, { threshold: 0 })] as const);
+  assert.equal(readCounts(values), [
+    { intersection: 1, predicted: 2, true: 2, pixels: 3 },
+    { intersection: 0, predicted: 0, true: 0, pixels: 0 },
+  ]);
+});
+
 test('errors', () => {
   const graph = new Graph();
   const image = (c: number, h: number) => graph.input('x', [1, c, h, h]);

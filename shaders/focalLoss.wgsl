@@ -1,0 +1,87 @@
+// With e = exp(-|z|), p = sigmoid(z), q = p + t - 2 p t, a = positive * t + negative * (1 - t) and
+// ce = max(z, 0) - z t + log(1 + e):
+// terms:    sums[first + image][part] = scale * sum over a part of an image of  a q^gamma ce
+// gradient: dz = scale * dLoss * a q^gamma ((p - t) + gamma (1 - 2 t) p (1 - p) / q * ce)
+// For t of 0 and 1, p (1 - p) / q is 1 - q, also where q is too small for a float. Other t are not expected.
+// Places with t < 0 add nothing, and their dz is 0.
+// Images of `channels` channels, `length` vec4f each; a range of `images` of the batch, beginning with image `first`.
+// Invocation `part` of `parts` an image takes its vec4f part, part + parts, ... Assign; pads zero.
+// Workgroups of 64 folded over x and y.
+
+struct Params {
+  images: u32,
+  first: u32,
+  length: u32,
+  parts: u32,
+  channels: u32,
+  scale: f32,
+  gamma: f32,
+  positive: f32,
+  negative: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> z: array<vec4f>;
+@group(0) @binding(2) var<storage, read> t: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> sums: array<vec4f>;
+@group(0) @binding(4) var<storage, read> dLoss: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> dz: array<vec4f>;
+
+fn is_channel(i: u32) -> vec4<bool> {
+  let quads = (params.channels + 3) / 4;
+  return vec4u(0, 1, 2, 3) + (i % quads) * 4 < vec4u(params.channels);
+}
+
+// log(1 + e) for 0 <= e <= 1, exact for small e (see bceWithLogitsLoss.wgsl).
+fn log1p(e: vec4f) -> vec4f {
+  return select(log(1 + e), e * (1 - e * (0.5 - e / 3)), e < vec4f(0.01));
+}
+
+struct Pixel {
+  ce: vec4f,
+  p: vec4f,
+  q: vec4f,
+  // a q^gamma
+  factor: vec4f,
+}
+
+fn pixel(logit: vec4f, truth: vec4f) -> Pixel {
+  let e = exp(-abs(logit));
+  let small = e / (1 + e);
+  let large = 1 / (1 + e);
+  let positive = logit >= vec4f(0);
+  let p = select(small, large, positive);
+  // 1 - p without rounding: a sure and right pixel keeps its tiny q.
+  let q = select(p, select(large, small, positive), truth > vec4f(0.5));
+  let ce = max(logit, vec4f(0)) - logit * truth + log1p(e);
+  let a = select(vec4f(params.negative), vec4f(params.positive), truth > vec4f(0.5));
+  return Pixel(ce, p, q, a * exp2(params.gamma * log2(max(q, vec4f(1e-37)))));
+}
+
+@compute @workgroup_size(64)
+fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let at = id.x + id.y * groups.x * 64;
+  if (at >= params.images * params.parts) {
+    return;
+  }
+  let image = at / params.parts;
+  var sum = vec4f();
+  for (var k = at % params.parts; k < params.length; k += params.parts) {
+    let i = image * params.length + k;
+    let x = pixel(z[i], t[i]);
+    sum += select(vec4f(0), x.factor * x.ce, is_channel(i) & !(t[i] < vec4f(0)));
+  }
+  sums[params.first * params.parts + at] = params.scale * sum;
+}
+
+@compute @workgroup_size(64)
+fn gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * 64;
+  if (i >= params.images * params.length) {
+    return;
+  }
+  let truth = t[i];
+  let x = pixel(z[i], truth);
+  let d = x.factor * ((x.p - truth) + params.gamma * (1 - 2 * truth) * (1 - x.q) * x.ce);
+  dz[i] = select(vec4f(0), params.scale * dLoss[0].x * d, is_channel(i) & !(truth < vec4f(0)));
+}

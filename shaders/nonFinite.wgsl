@@ -1,0 +1,26 @@
+// report[slot] += the numbers of x that are infinite or NaN: those whose exponent bits are all set. WGSL may assume that
+// there are none, so only the bits tell. x: `count` vec4. The sum is one of integers, and so the same in any order.
+// One invocation a vec4, workgroups of 64 folded over x and y.
+
+struct Params {
+  count: u32,
+  slot: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4u>;
+@group(0) @binding(2) var<storage, read_write> report: array<atomic<u32>>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.x + id.y * groups.x * 64;
+  if (i >= params.count) {
+    return;
+  }
+  let exponent = x[i] & vec4u(0x7f800000);
+  let bad = select(vec4u(0), vec4u(1), exponent == vec4u(0x7f800000));
+  let found = bad.x + bad.y + bad.z + bad.w;
+  if (found > 0) {
+    atomicAdd(&report[params.slot], found);
+  }
+}
