@@ -62,8 +62,7 @@ export async function drawSample(
       const { photo, trimap, species } = drawPicture(side(), side(), seed, i);
       // The real set's rule: cats have a capital.
       const name = `${species === 'cat' ? 'Drawn_cat' : 'drawn_dog'}_${i + 1}`;
-      const bytes =
-        i % pngEvery === 1 ? encodeRgbPng(photo) : encodeJpeg(photo.pixels, photo.height, photo.width);
+      const bytes = i % pngEvery === 1 ? encodeRgbPng(photo) : encodeJpeg(photo.pixels, photo.height, photo.width);
       writeFileSync(join(temporary, 'images', `${name}.jpg`), bytes);
       writeFileSync(join(annotations, 'trimaps', `${name}.png`), encodeGreyPng(trimap, photo.height, photo.width));
       lines.push(species === 'cat' ? `${name} 1 1 1` : `${name} 2 2 1`);
