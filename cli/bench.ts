@@ -31,6 +31,11 @@ export interface StepFlags extends BenchFlags, SizeFlags {
   profile?: string;
 }
 
+export interface DataFlags extends BenchFlags, Pick<SizeFlags, 'size' | 'batchSize'> {
+  dataPath?: string;
+  photos?: number;
+}
+
 const sizesOf = ({ size = 128, baseWidth = 16, batchSize = 4 }: SizeFlags) => ({ size, baseWidth, batch: batchSize });
 const roundsOf = ({ rounds = 5 }: BenchFlags, roundMs: number) => ({ rounds, roundMs });
 
@@ -74,14 +79,14 @@ function withOld<T extends BenchFlags>(flags: T): T & { before?: readonly Row[] 
   }
 }
 
-const COLUMNS = ['work', 'shape', 'variant', 'value', 'median', 'worst', 'gpu'] as const;
+const COLUMNS = ['work', 'shape', 'variant', 'value', 'median', 'worst', 'unit'] as const;
 
 export async function kernels(flags: KernelFlags): Promise<number> {
   const { benchKernels } = await import('../bench/kernels.js');
   const { filter, allVariants = false } = flags;
   const compared = withOld(flags);
   await withDevice(flags.adapter, (device) =>
-    report(compared, [...COLUMNS, 'unit', 'fraction', 'error'], (emit) =>
+    report(compared, [...COLUMNS, 'gpu', 'fraction', 'error'], (emit) =>
       benchKernels(device, { ...sizesOf(flags), ...roundsOf(flags, 50), filter, allVariants }, emit),
     ),
   );
@@ -92,7 +97,7 @@ export async function step(flags: StepFlags): Promise<number> {
   const { benchStep, memoryOf, prepareSteps } = await import('../bench/step.js');
   const { adapter, net = 'unet', memory, skipCompile, profile: trace } = flags;
   const options = { ...sizesOf(flags), ...roundsOf(flags, 200), net, adapter, skipCompile };
-  const columns = [...COLUMNS, 'unit', 'dispatches', 'peak_bytes', 'compile_ms', 'compile_warm_ms', 'host_ms'];
+  const columns = [...COLUMNS, 'gpu', 'dispatches', 'peak_bytes', 'compile_ms', 'compile_warm_ms', 'host_ms'];
   const compared = withOld(flags);
   await withDevice(adapter, async (device) => {
     const steps = await prepareSteps(device, options);
@@ -110,5 +115,19 @@ export async function step(flags: StepFlags): Promise<number> {
     steps.evaluation.destroy();
     steps.variables.destroy();
   });
+  return 0;
+}
+
+export async function data(flags: DataFlags): Promise<number> {
+  const { benchData } = await import('../bench/data.js');
+  const { dataPath, photos = 64 } = flags;
+  const { size, batch } = sizesOf(flags);
+  const compared = withOld(flags);
+  await withDevice(flags.adapter, (device) =>
+    report(compared, COLUMNS, async (emit) => {
+      const rows = await benchData(device, { dataPath, photos, size, batch, ...roundsOf(flags, 50) });
+      rows.forEach(emit);
+    }),
+  );
   return 0;
 }

@@ -356,7 +356,24 @@ function benchCommands(y: Argv): Argv {
         chosen = async () => (await import('./bench.js')).step(args);
       },
     )
-    .demandCommand(1, 1, 'give what to bench: kernels or step', 'give one thing to bench');
+    .command(
+      'data',
+      'decoding, cache, batches and augmentation, each alone',
+      (y) =>
+        y.options(
+          options({
+            'data-path': flag('data set [photos drawn for this, 300 to 500 pixels a side]', text('--data-path')),
+            photos: flag('photos that take part [64]', wholeNumber('--photos', 1)),
+            size: benchSizes.size,
+            'batch-size': benchSizes['batch-size'],
+            ...benchFlags,
+          }),
+        ),
+      (args) => {
+        chosen = async () => (await import('./bench.js')).data(args);
+      },
+    )
+    .demandCommand(1, 1, 'give what to bench: kernels, step or data', 'give one thing to bench');
 }
 
 function evenNumber(name: string): (value: unknown) => number {

@@ -120,6 +120,23 @@ test('step: keys, profile and trace', () =>
     assert.is(traceEvents.filter(({ ph }) => ph === 'X').length, rows[0].dispatches);
   }));
 
+test('data: keys', () =>
+  inDirectory(async (directory) => {
+    const args = ['bench', 'data', '--photos', '3', '--size', '32', '--batch-size', '2', '--rounds', '1', '--json'];
+    const { code, stdout, stderr } = await trimap(directory, args);
+    assert.is(code, 0, stderr);
+    const rows = rowsOf(stdout);
+    for (const measured of rows) {
+      for (const key of KEYS) assert.ok(measured[key] !== undefined, `${key} is missing`);
+      assert.is(measured.unit, 'images/s');
+      assert.ok(measured.value > 0);
+    }
+    assert.equal(
+      rows.map(({ work }) => work),
+      ['decode', 'decode and resize', 'make the cache', 'read the cache', 'batches', 'draw augmentation', 'augment'],
+    );
+  }));
+
 test('bad flags', () =>
   inDirectory(async (directory) => {
     writeFileSync(join(directory, 'bad.json'), '{"work": 1}\n');
