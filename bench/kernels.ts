@@ -10,7 +10,7 @@ import { race, type Rounds, type Timing } from './timing.js';
 import { collectWorks, isolate, type Work, type WorkSizes } from './works.js';
 
 export interface KernelOptions extends WorkSizes, Rounds {
-  /** Works whose name, shape or kernels have this word. */
+  /** See `isChosen`. */
   filter?: string;
   /** Times the plain kernels and every other form that the adapter can run, instead of those of its own rule. */
   allVariants: boolean;
@@ -22,6 +22,10 @@ const GROUP = 6;
 /** Error of sums of another order, relative to the largest value; the ops' own tests have the strict bounds. */
 const TOLERANCE = 1e-4;
 
+/** Whether a work's name or shape has this word, in either case. */
+export const isChosen = (work: string, shape: string, filter = ''): boolean =>
+  `${work} ${shape}`.toLowerCase().includes(filter.toLowerCase());
+
 /**
  * Times every different call of a training step of both nets. Convolutions are compared with the plain kernels first.
  * @param emit gets each row as soon as it is measured
@@ -30,8 +34,7 @@ const TOLERANCE = 1e-4;
  */
 export async function benchKernels(device: Device, options: KernelOptions, emit: (row: Row) => void): Promise<void> {
   const { works, destroy } = collectWorks(device, options);
-  const word = options.filter?.toLowerCase() ?? '';
-  const chosen = works.filter(({ name, shape }) => `${name} ${shape}`.toLowerCase().includes(word));
+  const chosen = works.filter(({ name, shape }) => isChosen(name, shape, options.filter));
   if (chosen.length === 0) {
     const names = [...new Set(works.map(({ name }) => name))].sort();
     throw new SettingsError(`no work has "${options.filter}" in its name or shape; the works are ${names.join(', ')}`);

@@ -1,10 +1,15 @@
-/** The calls that are benched: those of a training step of both nets, each different one once, taken from the recorded step. */
+/**
+ * The calls that are benched, taken from recorded steps: every different one of a training step of both nets, and of
+ * further steps those whose op the two do not have.
+ */
 import { gradients } from '../engine/autograd.js';
 import type { Device } from '../engine/device.js';
 import { Graph, type Node, Tensor } from '../engine/graph.js';
 import { conv2d } from '../engine/ops/conv2d.js';
 import { Variables } from '../engine/variables.js';
-import type { NetworkName } from '../nets/networks.js';
+import { NetContext } from '../nets/context.js';
+import { type LossName, losses } from '../nets/losses.js';
+import { buildNetwork, type NetworkName, networks } from '../nets/networks.js';
 import { recordTraining, type TrainingSettings } from '../nets/steps.js';
 import { shapeOf, variablesOf } from './cost.js';
 
@@ -46,6 +51,26 @@ function knownConvolution(): Graph {
   return graph;
 }
 
+/** Steps that have ops which the two nets' own do not: resizing, dropout, the other losses and optimizers, micro-batches. */
+const further = (sizes: WorkSizes): TrainingSettings[] => {
+  const base = stepSettings('unet', sizes);
+  return [
+    { ...base, net: 'unet-bilinear' },
+    { ...base, net: 'unet-dropout' },
+    ...(Object.keys(losses) as LossName[]).map((loss) => ({ ...base, loss })),
+    { ...base, optimizer: { kind: 'sgd', momentum: 0.9 }, ema: 0.99 },
+    { ...base, microBatches: sizes.batch },
+  ];
+};
+
+/** Inference without loss and counts. */
+function inference(variables: Variables, { size, baseWidth, batch }: WorkSizes): Graph {
+  const graph = new Graph();
+  const net = new NetContext(graph, variables, false, 1);
+  buildNetwork(net, graph.input('image', [batch, 3, size, size]), networks.unet, { width: baseWidth, classes: 1 });
+  return graph;
+}
+
 /** What tells two calls apart: the op, its shapes, and its options, which may hold tensors or the set of variables. */
 function identity(node: Node): string {
   const describe = ({ shape, layout }: Tensor): string => `${layout} ${shape}`;
@@ -57,26 +82,34 @@ function identity(node: Node): string {
 
 /** The works of one device, whose memory for parameters is freed by `destroy`. */
 export function collectWorks(device: Device, sizes: WorkSizes): { works: Work[]; destroy(): void } {
-  const all = NETS.map((net) => {
-    const variables = new Variables(device);
-    return { variables, graph: recordTraining(variables, stepSettings(net, sizes)).pass.graph };
-  });
+  const owned: Variables[] = [];
+  const own = (): Variables => {
+    owned.push(new Variables(device));
+    return owned[owned.length - 1];
+  };
+  const record = (settings: TrainingSettings): Graph => recordTraining(own(), settings).pass.graph;
+
+  const main = [knownConvolution(), ...NETS.map((net) => record(stepSettings(net, sizes)))].flatMap(
+    ({ nodes }) => nodes,
+  );
+  const known = new Set(main.map(({ op }) => op));
+  const rest = [...further(sizes).map(record), inference(own(), sizes)].flatMap(({ nodes }) =>
+    nodes.filter(({ op }) => !known.has(op)),
+  );
   const works = new Map<string, Work>();
-  const names = new Map<string, number>();
-  for (const graph of [knownConvolution(), ...all.map(({ graph }) => graph)]) {
-    for (const node of graph.nodes) {
-      const key = identity(node);
-      if (works.has(key)) continue;
-      // Calls of one shape that differ in an option only.
-      const label = `${node.op.name} ${shapeOf(node)}`;
-      const before = names.get(label) ?? 0;
-      names.set(label, before + 1);
-      works.set(key, { name: node.op.name, shape: shapeOf(node) + (before > 0 ? ` (${before + 1})` : ''), node });
-    }
+  const labels = new Map<string, number>();
+  for (const node of [...main, ...rest]) {
+    const key = identity(node);
+    if (works.has(key)) continue;
+    // Calls of one shape that differ in an option only.
+    const label = `${node.op.name} ${shapeOf(node)}`;
+    const before = labels.get(label) ?? 0;
+    labels.set(label, before + 1);
+    works.set(key, { name: node.op.name, shape: shapeOf(node) + (before > 0 ? ` (${before + 1})` : ''), node });
   }
   // Stable, so that each op keeps the order of the nets.
   const sorted = [...works.values()].sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
-  return { works: sorted, destroy: () => all.forEach(({ variables }) => variables.destroy()) };
+  return { works: sorted, destroy: () => owned.forEach((variables) => variables.destroy()) };
 }
 
 /** A graph of this call alone, its inputs given by the host. Ops over all parameters keep their arenas. */

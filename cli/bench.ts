@@ -82,9 +82,11 @@ function withOld<T extends BenchFlags>(flags: T): T & { before?: readonly Row[] 
 const COLUMNS = ['work', 'shape', 'variant', 'value', 'median', 'worst', 'unit'] as const;
 
 export async function kernels(flags: KernelFlags): Promise<number> {
-  const { benchKernels } = await import('../bench/kernels.js');
+  const { benchKernels, isChosen } = await import('../bench/kernels.js');
   const { filter, allVariants = false } = flags;
-  const compared = withOld(flags);
+  const { before, ...rest } = withOld(flags);
+  // What the filter leaves out now is not missing.
+  const compared = { ...rest, before: before?.filter(({ work, shape }) => isChosen(work, shape, filter)) };
   await withDevice(flags.adapter, (device) =>
     report(compared, [...COLUMNS, 'gpu', 'fraction', 'error'], (emit) =>
       benchKernels(device, { ...sizesOf(flags), ...roundsOf(flags, 50), filter, allVariants }, emit),
