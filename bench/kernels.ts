@@ -1,108 +1,162 @@
-import { gradients } from '../engine/autograd.js';
-import type { Device } from '../engine/device.js';
-import { Graph } from '../engine/graph.js';
+import type { Device, KernelFamily } from '../engine/device.js';
 import { elementCount } from '../engine/layout.js';
-import { conv2d } from '../engine/ops/conv2d.js';
 import { Plan } from '../engine/plan.js';
 import { Random } from '../engine/random.js';
-import { race } from './timing.js';
+import { SettingsError } from '../engine/settings.js';
+import { type Ceilings, measureCeilings, rooflineMs } from './ceilings.js';
+import { type Cost, costOf, isConvolution } from './cost.js';
+import { type Row, round3 } from './rows.js';
+import { race, type Rounds, type Timing } from './timing.js';
+import { collectWorks, isolate, type Work, type WorkSizes } from './works.js';
 
-interface Work {
-  batch: number;
-  channels: number;
-  out: number;
-  height: number;
-  width: number;
-  kernel: number;
-  stride: number;
-  padding: number;
+export interface KernelOptions extends WorkSizes, Rounds {
+  /** See `isChosen`. */
+  filter?: string;
+  /** Times the plain kernels and every other form that the adapter can run, instead of those of its own rule. */
+  allVariants: boolean;
 }
 
-const square = (batch: number, channels: number, out: number, size: number, kernel = 3, stride = 1): Work => ({
-  batch,
-  channels,
-  out,
-  height: size,
-  width: size,
-  kernel,
-  stride,
-  padding: kernel >> 1,
-});
+/** Works that are timed in turn; more hold more memory at once. */
+const GROUP = 6;
 
-/** Layers of both nets; the first is the one that the figures of other engines are known for. */
-const WORKS: readonly Work[] = [
-  square(2, 64, 64, 64),
-  square(8, 16, 16, 64),
-  square(4, 128, 128, 16),
-  square(4, 512, 512, 4),
-  square(4, 3, 64, 64, 7, 2),
-  square(4, 64, 128, 32, 3, 2),
-  square(4, 64, 128, 32, 1, 2),
-  square(4, 64, 1, 64, 1),
-];
+/** Error of sums of another order, relative to the largest value; the ops' own tests have the strict bounds. */
+const TOLERANCE = 1e-4;
 
-const PASSES = ['forward', 'input gradient', 'weight gradient'] as const;
+/** Whether a work's name or shape has this word, in either case. */
+export const isChosen = (work: string, shape: string, filter = ''): boolean =>
+  `${work} ${shape}`.toLowerCase().includes(filter.toLowerCase());
 
-async function plansOf(device: Device, work: Work): Promise<{ plans: Plan[]; results: Float32Array[] }> {
-  const plans: Plan[] = [];
-  const results: Float32Array[] = [];
-  for (const pass of PASSES) {
-    const graph = new Graph();
-    const x = graph.input('x', [work.batch, work.channels, work.height, work.width]);
-    const w = graph.input('w', [work.out, work.channels, work.kernel, work.kernel], 'filter');
-    const y = conv2d(x, w, undefined, work);
-    const dy = graph.input('dy', y.shape);
-    const result = pass === 'forward' ? y : gradients([y], [dy], [pass === 'input gradient' ? x : w])[0];
-    const plan = await Plan.compile(device, graph, { outputs: [result] });
-    for (const input of graph.inputs) {
-      const random = new Random('bench', input.name);
-      plan.write(
-        input,
-        Float32Array.from({ length: elementCount(input.shape) }, () => random.uniform(-1, 1)),
-      );
-    }
-    plan.run();
-    results.push((await plan.read(result))[0]);
-    plans.push(plan);
+/**
+ * Times every different call of a training step of both nets. Convolutions are compared with the plain kernels first.
+ * @param emit gets each row as soon as it is measured
+ * @throws SettingsError when the filter leaves nothing
+ * @throws Error when a convolution is wrong
+ */
+export async function benchKernels(device: Device, options: KernelOptions, emit: (row: Row) => void): Promise<void> {
+  const { works, destroy } = collectWorks(device, options);
+  const chosen = works.filter(({ name, shape }) => isChosen(name, shape, options.filter));
+  if (chosen.length === 0) {
+    const names = [...new Set(works.map(({ name }) => name))].sort();
+    throw new SettingsError(`no work has "${options.filter}" in its name or shape; the works are ${names.join(', ')}`);
   }
-  return { plans, results };
+  const ceilings = await measureCeilings(device, options);
+  const { timings, costs } = ceilings;
+  const of = (work: string, variant: string, cost: Cost, timing: Timing, more = {}): Row => ({
+    bench: 'kernels',
+    work,
+    shape: '',
+    variant,
+    ...rates(cost, timing),
+    adapter: device.description,
+    ...more,
+  });
+  emit(of('ceiling: multiply-adds', 'ceilingFma', costs.fma, timings.fma));
+  emit(of('ceiling: copy', 'ceilingCopy', costs.copy, timings.copy));
+  for (let first = 0; first < chosen.length; first += GROUP) {
+    const arms = await prepare(device, chosen.slice(first, first + GROUP), options.allVariants);
+    const measured = await race(
+      device,
+      arms.map(({ plan }) => plan),
+      options,
+    );
+    arms.forEach(({ work, variant, error, plan }, i) => {
+      const cost = costOf(work.node);
+      const { shape } = work;
+      const fraction = fractionOf(cost, measured[i], ceilings);
+      emit(of(work.name, variant, cost, measured[i], { shape, fraction, error }));
+      plan.destroy();
+    });
+  }
+  destroy();
 }
 
-/** Largest difference, relative to the largest value. */
-function relativeError(got: Float32Array, reference: Float32Array): number {
+const fractionOf = (cost: Cost, { best }: Timing, ceilings: Ceilings): number =>
+  round3(rooflineMs(cost, ceilings) / best);
+
+/** GFLOP/s of convolutions and of the loop of multiply-adds, GB/s of everything else. */
+function rates({ flop, bytes }: Cost, { best, median, worst, gpu }: Timing) {
+  const rate = (ms: number): number => round3((flop || bytes) / ms / 1e6);
+  return {
+    value: rate(best),
+    unit: flop > 0 ? ('GFLOP/s' as const) : ('GB/s' as const),
+    median: rate(median),
+    worst: rate(worst),
+    /** By timestamps. */
+    gpu: gpu ? rate(gpu) : null,
+  };
+}
+
+interface Arm {
+  work: Work;
+  /** The shaders, in order. */
+  variant: string;
+  plan: Plan;
+  /** Against the plain kernels; null for ops that have one kernel only. */
+  error: number | null;
+}
+
+/** Plans of the works in each form that is asked for. */
+async function prepare(device: Device, works: readonly Work[], allVariants: boolean): Promise<Arm[]> {
+  const arms: Arm[] = [];
+  for (const work of works) {
+    if (!isConvolution(work.node)) {
+      const { plan } = await compile(device, work);
+      arms.push({ work, variant: shadersOf(plan), plan, error: null });
+      continue;
+    }
+    const { kernels, subgroupSize } = device.traits;
+    const others: KernelFamily[] = subgroupSize >= 8 ? ['tiled', 'subgroup'] : ['tiled'];
+    const plain = await compile(device.withKernels('plain'), work);
+    const reference = await plain.result();
+    if (allVariants) arms.push({ work, variant: shadersOf(plain.plan), plan: plain.plan, error: 0 });
+    else plain.plan.destroy();
+    for (const family of allVariants ? others : [kernels]) {
+      const { plan, result } = await compile(device.withKernels(family), work);
+      const variant = shadersOf(plan);
+      const error = relativeError(await result(), reference);
+      if (!(error <= TOLERANCE)) {
+        throw new Error(
+          `${work.name} ${work.shape}: ${variant} differs from the plain kernels by ${error} of the largest value`,
+        );
+      }
+      arms.push({ work, variant, plan, error: Number(error.toExponential(1)) });
+    }
+  }
+  return arms;
+}
+
+const shadersOf = (plan: Plan): string => [...new Set(plan.dispatches.map(({ shader }) => shader))].join('+');
+
+/** A plan of one call with random inputs, run once. */
+async function compile(device: Device, { node }: Work): Promise<{ plan: Plan; result(): Promise<Float32Array> }> {
+  const graph = isolate(node);
+  const { outputs } = graph.nodes[0];
+  const plan = await Plan.compile(device, graph, { outputs });
+  // Other ops take variances and probabilities, which are between 0 and 1.
+  const [low, high] = isConvolution(node) ? [-1, 1] : [0.1, 0.9];
+  for (const input of graph.inputs) {
+    const random = new Random('bench', input.name);
+    const draw = input.layout === 'words' ? () => random.integer(2 ** 24) : () => random.uniform(low, high);
+    plan.write(
+      input,
+      input.layout === 'words'
+        ? new Uint8Array(Uint32Array.from({ length: elementCount(input.shape) }, draw).buffer)
+        : Float32Array.from({ length: elementCount(input.shape) }, draw),
+    );
+  }
+  plan.run();
+  return { plan, result: async () => (await plan.read(outputs[0]))[0] };
+}
+
+/** Largest difference, relative to the largest value; NaN where a value is not a number. */
+export function relativeError(got: Float32Array, reference: Float32Array): number {
   let error = 0;
   let largest = 0;
   for (let i = 0; i < got.length; i++) {
     const difference = Math.abs(got[i] - reference[i]);
-    error = difference <= error ? error : difference;
+    if (Number.isNaN(difference)) return NaN;
+    error = Math.max(error, difference);
     largest = Math.max(largest, Math.abs(reference[i]));
   }
   return error / largest;
-}
-
-/** Prints GFLOP/s of forward, input gradient and weight gradient for each shape, and how far each is from the plain kernels. */
-export async function benchKernels(device: Device, plain: Device, rounds: number): Promise<void> {
-  for (const work of WORKS) {
-    const { plans, results } = await plansOf(device, work);
-    const reference = await plansOf(plain, work);
-    reference.plans.forEach((plan) => plan.destroy());
-    const timings = await race(device, plans, rounds);
-    plans.forEach((plan) => plan.destroy());
-    const outHeight = Math.floor((work.height + 2 * work.padding - work.kernel) / work.stride) + 1;
-    const outWidth = Math.floor((work.width + 2 * work.padding - work.kernel) / work.stride) + 1;
-    const flop = 2 * work.batch * work.channels * work.out * work.kernel ** 2 * outHeight * outWidth;
-    PASSES.forEach((pass, i) => {
-      const line = {
-        bench: 'kernels',
-        work: `conv2d ${pass}`,
-        shape: `N${work.batch} ${work.channels}->${work.out} ${work.height}x${work.width} k${work.kernel} s${work.stride}`,
-        value: Number((flop / timings[i].best / 1e6).toPrecision(3)),
-        median: Number((flop / timings[i].median / 1e6).toPrecision(3)),
-        unit: 'GFLOP/s',
-        error: Number(relativeError(results[i], reference.results[i]).toExponential(1)),
-        adapter: device.description,
-      };
-      console.log(JSON.stringify(line));
-    });
-  }
 }

@@ -1,68 +1,147 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { identityAugmentation } from '../data/augment.js';
+import { openDevice } from '../engine/dawn.js';
 import type { Device } from '../engine/device.js';
 import { describeMemory } from '../engine/memory.js';
 import { Random } from '../engine/random.js';
 import { Variables } from '../engine/variables.js';
 import type { NetworkName } from '../nets/networks.js';
-import { EvaluationStep, type TrainingSettings, TrainingStep } from '../nets/steps.js';
-import { race } from './timing.js';
+import { EvaluationStep, TrainingStep } from '../nets/steps.js';
+import { type Row, round3 } from './rows.js';
+import { median, race, type Rounds } from './timing.js';
+import { stepSettings, type WorkSizes } from './works.js';
 
-export interface StepWork {
+export interface StepOptions extends WorkSizes, Rounds {
   net: NetworkName;
-  size: number;
-  baseWidth: number;
-  batch: number;
-  /** Print the memory of the training step by tensor. */
-  memory: boolean;
+  adapter?: string;
+  /** Leaves compile times out; with the cache empty, compiling may take longer than everything else. */
+  skipCompile?: boolean;
 }
 
-/** Prints images per second of a training and an evaluation step of a net with its loss and optimizer, on random photos. */
-export async function benchStep(
-  device: Device,
-  { net, size, baseWidth, batch, memory }: StepWork,
-  rounds: number,
-): Promise<void> {
-  const settings: TrainingSettings = {
-    net,
-    size,
-    baseWidth,
-    batch,
-    loss: 'bce-dice',
-    optimizer: { kind: 'adam' },
-    clipNorm: 1,
-    seed: 1,
-    initialisation: 'pytorch',
-  };
+/** A training and an evaluation step of one net on random photos, each run once. */
+export interface Steps {
+  training: TrainingStep;
+  evaluation: EvaluationStep;
+  variables: Variables;
+  /** Submits one step, its photos uploaded. */
+  train(): void;
+  infer(): void;
+}
+
+/** @throws Error when the first step's loss is not finite */
+export async function prepareSteps(device: Device, { net, ...sizes }: StepOptions): Promise<Steps> {
+  const { batch, size } = sizes;
+  const settings = stepSettings(net, sizes);
   const variables = new Variables(device);
   const training = await TrainingStep.compile(device, variables, settings);
   const evaluation = await EvaluationStep.compile(device, variables, settings);
-  if (memory) console.log(describeMemory(training.plan.memory));
   const random = new Random('bench');
-  const pixels = Uint8Array.from({ length: batch * size * size * 4 }, () => random.integer(256));
-  const identity = [1, 0, 0, 0, 1, 0, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0];
-  const parameters = Float32Array.from({ length: batch * 16 }, (_, i) => identity[i % 16]);
-  training.run(pixels, parameters, 1e-4, 1);
+  const pixels = Uint8Array.from({ length: batch * size * size * 4 }, (_, i) => random.integer(i % 4 === 3 ? 3 : 256));
+  const one = identityAugmentation();
+  const parameters = Float32Array.from({ length: batch * one.length }, (_, i) => one[i % one.length]);
+  const train = () => training.run(pixels, parameters, 1e-4, 1);
+  const infer = () => evaluation.run(pixels, parameters);
+  train();
   const { loss } = await training.result();
   if (!Number.isFinite(loss)) throw new Error(`the loss of the first step is ${loss}`);
-  evaluation.run(pixels, parameters);
+  infer();
+  await evaluation.result();
+  return { training, evaluation, variables, train, infer };
+}
 
-  const timings = await race(device, [training.plan, evaluation.plan], rounds);
-  [training, evaluation].forEach(({ plan }, i) => {
-    const line = {
+/** Prints the memory of the training step by tensor. */
+export const memoryOf = ({ training }: Steps): string => describeMemory(training.plan.memory);
+
+/** Rows of the training and the inference step. */
+export async function benchStep(device: Device, steps: Steps, options: StepOptions): Promise<Row[]> {
+  const { net, size, baseWidth, batch, adapter, skipCompile } = options;
+  const { training, evaluation, variables, train, infer } = steps;
+  const timings = await race(device, [training.plan, evaluation.plan], options);
+  const rows: Row[] = [];
+  for (const [i, { plan }] of [training, evaluation].entries()) {
+    const work = i === 0 ? 'train' : 'infer';
+    const { best, median, worst, gpu } = timings[i];
+    const rate = (ms: number): number => round3((1000 * batch) / ms);
+    const compile = skipCompile ? undefined : await compileTimes(work, options, adapter);
+    rows.push({
       bench: 'step',
-      work: i === 0 ? 'train' : 'infer',
+      work,
+      shape: `${net} width ${baseWidth} ${size}x${size} batch ${batch}`,
+      variant: 'f32',
+      value: rate(best),
+      unit: 'images/s',
+      median: rate(median),
+      worst: rate(worst),
       net,
       base_width: baseWidth,
       size,
       batch,
       precision: 'f32',
-      images_per_second: Number(((1000 * batch) / timings[i].best).toPrecision(3)),
-      median: Number(((1000 * batch) / timings[i].median).toPrecision(3)),
+      images_per_second: rate(best),
+      gpu: gpu ? rate(gpu) : null,
       dispatches: plan.dispatchCount,
       peak_bytes: plan.memory.transient + plan.memory.inputs + variables.bytes,
       live_bytes: plan.memory.peak,
-      compile_ms: Math.round(plan.compileMs),
+      compile_ms: compile?.cold ?? null,
+      compile_warm_ms: compile?.warm ?? null,
+      host_ms: round3(await hostTime(device, i === 0 ? train : infer)),
       adapter: device.description,
-    };
-    console.log(JSON.stringify(line));
-  });
+    });
+  }
+  return rows;
+}
+
+/** Median milliseconds of JavaScript of one step, upload included, with the adapter idle at its begin. */
+async function hostTime(device: Device, step: () => void): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < 9; i++) {
+    const start = performance.now();
+    step();
+    times.push(performance.now() - start);
+    await device.wait(device.gpu.queue.onSubmittedWorkDone());
+  }
+  return median(times);
+}
+
+/** Where drivers keep compiled shaders: Mesa's and NVIDIA's variable. */
+const CACHE_VARIABLES = ['MESA_SHADER_CACHE_DIR', '__GL_SHADER_DISK_CACHE_PATH'] as const;
+
+/**
+ * Milliseconds from a recorded step to the end of its first run on a fresh device: with the driver's cache empty, and
+ * again. The run belongs to it because drivers may leave code generation to a pipeline's first use, as llvmpipe does.
+ */
+async function compileTimes(
+  work: 'train' | 'infer',
+  { net, ...sizes }: StepOptions,
+  adapter: string | undefined,
+): Promise<{ cold: number; warm: number }> {
+  const folder = mkdtempSync(join(tmpdir(), 'trimap-bench-'));
+  const before = CACHE_VARIABLES.map((name) => process.env[name]);
+  CACHE_VARIABLES.forEach((name) => (process.env[name] = folder));
+  const once = async (): Promise<number> => {
+    const device = await openDevice({ adapter });
+    const settings = stepSettings(net, sizes);
+    const variables = new Variables(device);
+    const start = performance.now();
+    const step = await (work === 'train' ? TrainingStep : EvaluationStep).compile(device, variables, settings);
+    step.plan.run();
+    await device.wait(device.gpu.queue.onSubmittedWorkDone());
+    const ms = performance.now() - start;
+    step.destroy();
+    variables.destroy();
+    device.close();
+    return Math.round(ms);
+  };
+  try {
+    const cold = await once();
+    return { cold, warm: await once() };
+  } finally {
+    CACHE_VARIABLES.forEach((name, i) => {
+      if (before[i] === undefined) delete process.env[name];
+      else process.env[name] = before[i];
+    });
+    rmSync(folder, { recursive: true, force: true });
+  }
 }

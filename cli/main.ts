@@ -6,7 +6,7 @@
  * 130 interrupted.
  */
 import { createRequire } from 'node:module';
-import yargs, { type Options } from 'yargs';
+import yargs, { type Argv, type Options } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { DataError } from '../data/errors.js';
 import { DeviceError } from '../engine/device.js';
@@ -274,12 +274,13 @@ function parse(argv: readonly string[]): unknown {
         chosen = async () => (await import('./download.js')).download(args);
       },
     )
+    .command('bench', 'measure what the adapter and this machine do in a second', benchCommands)
     .strict()
     .recommendCommands()
     .demandCommand(
       1,
       1,
-      'give a command: train, evaluate, predict, info, verify, augment, stats, check or download',
+      'give a command: train, evaluate, predict, info, verify, augment, stats, check, download or bench',
       'give one command',
     )
     .parserConfiguration({ 'boolean-negation': false })
@@ -292,6 +293,87 @@ function parse(argv: readonly string[]): unknown {
       throw new UsageError(explain(message ?? error.message));
     })
     .parse();
+}
+
+const benchFlags = {
+  rounds: flag('how often each work is timed [5]', wholeNumber('--rounds', 1)),
+  compare: flag('older output of --json: the ratio of each row to it, regressions first', text('--compare')),
+  adapter,
+  json: { ...json, describe: 'print one JSON object a row and line' },
+} as const;
+
+const benchSizes = {
+  size: flag('height and width of the images, pixels [128]', wholeNumber('--size', 32)),
+  'base-width': flag('channels of the first level, even [16]', evenNumber('--base-width')),
+  'batch-size': flag('images of a step [4]', wholeNumber('--batch-size', 1), { alias: 'b' }),
+} as const;
+
+function benchCommands(y: Argv): Argv {
+  return y
+    .command(
+      'kernels',
+      'every different call of a training step of both nets, convolutions checked against the plain kernels',
+      (y) =>
+        y
+          .options(
+            options({
+              filter: flag('only works with this word in their name or shape', text('--filter')),
+              'all-variants': {
+                describe: 'all kernels that the adapter can run, not only those it would choose',
+                boolean: true,
+              },
+              ...benchSizes,
+              ...benchFlags,
+            }),
+          )
+          .epilogue(
+            'Value, median and worst of the rounds by the clock, gpu by the timestamps of the adapter; GFLOP/s, or GB/s of ' +
+              'inputs and outputs moved once; fraction: of the rate that the ceilings of this run allow; error: largest ' +
+              'difference to the plain kernels, as a part of the largest value.',
+          ),
+      (args) => {
+        chosen = async () => (await import('./bench.js')).kernels(args);
+      },
+    )
+    .command(
+      'step',
+      'whole training and inference steps of a network',
+      (y) =>
+        y.options(
+          options({
+            net: flag(`network [unet]: ${names.join(', ')}`, oneOf('--net', names)),
+            profile: flag(
+              'print which ops of the training step take the time, and write a Chrome trace to this file',
+              text('--profile'),
+            ),
+            'skip-compile': { describe: 'leave out how long compiling takes', boolean: true },
+            memory: { describe: 'print the memory of the training step by tensor', boolean: true },
+            ...benchSizes,
+            ...benchFlags,
+          }),
+        ),
+      (args) => {
+        chosen = async () => (await import('./bench.js')).step(args);
+      },
+    )
+    .command(
+      'data',
+      'decoding, cache, batches and augmentation, each alone',
+      (y) =>
+        y.options(
+          options({
+            'data-path': flag('data set [photos drawn for this, 300 to 500 pixels a side]', text('--data-path')),
+            photos: flag('photos that take part [64]', wholeNumber('--photos', 1)),
+            size: benchSizes.size,
+            'batch-size': benchSizes['batch-size'],
+            ...benchFlags,
+          }),
+        ),
+      (args) => {
+        chosen = async () => (await import('./bench.js')).data(args);
+      },
+    )
+    .demandCommand(1, 1, 'give what to bench: kernels, step or data', 'give one thing to bench');
 }
 
 function evenNumber(name: string): (value: unknown) => number {

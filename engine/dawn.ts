@@ -11,6 +11,8 @@ export interface OpenOptions {
   adapter?: string;
   /** Which convolution kernels to use instead of the adapter's own rule; for tests and comparisons. */
   kernels?: KernelFamily;
+  /** Timestamps as fine as the adapter has them; Dawn otherwise rounds them to 0.1 ms. For benchmarks. */
+  exactTimestamps?: boolean;
 }
 
 // Dawn aborts the process when the object from create() is collected while a device is in use, so it stays reachable.
@@ -69,13 +71,14 @@ async function requestAdapter(flags: string[]): Promise<GPUAdapter | null> {
  * Opens a device with the adapter's own limits and the optional features that the engine can use.
  * @throws DeviceError when there is no adapter, or none of the given name
  */
-export async function openDevice({ adapter: wanted, kernels }: OpenOptions = {}): Promise<Device> {
+export async function openDevice({ adapter: wanted, kernels, exactTimestamps }: OpenOptions = {}): Promise<Device> {
   for (const [name, value] of Object.entries(globals)) {
     if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
   // Dawn compares with the driver's own name of each adapter; what `trimap info` shows is compared here.
-  const named = wanted ? await requestAdapter([`adapter=${wanted}`]) : null;
-  const adapter = named ?? (await requestAdapter([]));
+  const flags = exactTimestamps ? ['disable-dawn-features=timestamp_quantization'] : [];
+  const named = wanted ? await requestAdapter([`adapter=${wanted}`, ...flags]) : null;
+  const adapter = named ?? (await requestAdapter(flags));
   if (!adapter)
     throw new DeviceError('no WebGPU adapter found; `node cli/setup.mjs` installs a software one, or says how');
   const found = describe(adapter.info);

@@ -50,6 +50,13 @@ const LIMITS = [
 /** Results of every step are small and read again and again; weights are large and read once in a while. */
 const LARGEST_KEPT_STAGING = 1 << 16;
 
+/** @throws DeviceError */
+function checkKernels(kernels: KernelFamily, subgroupSize: number, name: string): void {
+  if (kernels === 'subgroup' && subgroupSize < 8) {
+    throw new DeviceError(`${name} has no subgroups of a fixed size of 8 or more, which the subgroup kernels need`);
+  }
+}
+
 /** An open device. It owns pipelines; memory belongs to `Variables` and `Plan`. */
 export class Device {
   readonly pipelines: PipelineCache;
@@ -89,11 +96,7 @@ export class Device {
     const cpu = info.isFallbackAdapter === true;
     const subgroupSize = fixed ? info.subgroupMinSize : 0;
     const kernels = platform.kernels ?? (cpu && subgroupSize >= 8 ? 'subgroup' : 'tiled');
-    if (kernels === 'subgroup' && subgroupSize < 8) {
-      throw new DeviceError(
-        `${platform.name} has no subgroups of a fixed size of 8 or more, which the subgroup kernels need`,
-      );
-    }
+    checkKernels(kernels, subgroupSize, platform.name);
     return new Device(gpu, adapter, platform, {
       cpu,
       subgroupSize,
@@ -103,6 +106,15 @@ export class Device {
       uniformOffsetAlignment: gpu.limits.minUniformBufferOffsetAlignment,
       maxWorkgroups: gpu.limits.maxComputeWorkgroupsPerDimension,
     });
+  }
+
+  /**
+   * This device with other convolution kernels, to compare them; closing either closes both.
+   * @throws DeviceError when the adapter lacks what they need
+   */
+  withKernels(kernels: KernelFamily): Device {
+    checkKernels(kernels, this.traits.subgroupSize, this.platform.name);
+    return Object.assign(Object.create(this) as Device, { traits: { ...this.traits, kernels } });
   }
 
   /** One line for people: who computes, and with which kernels. */

@@ -22,9 +22,17 @@ export interface PlanOptions {
 }
 
 interface Command {
+  /** The recorded call that it belongs to; undefined for what checks and tests put in between. */
+  source: Node | undefined;
+  shader: string;
   pipeline: GPUComputePipeline;
   bindGroup: GPUBindGroup;
   workgroups: readonly [number, number, number];
+}
+
+interface RunOptions {
+  goOn?: boolean;
+  timestamps?: (dispatch: number) => GPUComputePassTimestampWrites;
 }
 
 interface Place {
@@ -35,6 +43,7 @@ interface Place {
 
 export interface Lowered extends Dispatch {
   node: string;
+  source?: Node;
 }
 
 const STORAGE = () => GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
@@ -79,6 +88,8 @@ export class Plan {
       }
       const uniforms = packUniforms(device, dispatches, own);
       const commands = dispatches.map((dispatch, i) => ({
+        source: dispatch.source,
+        shader: dispatch.shader,
         pipeline: pipelines[i].pipeline,
         bindGroup: bind(device, dispatch, pipelines[i], places, uniforms[i]),
         workgroups: dispatch.workgroups,
@@ -89,6 +100,11 @@ export class Plan {
 
   get dispatchCount(): number {
     return this.commands.length;
+  }
+
+  /** What is dispatched, in order, for profiles. */
+  get dispatches(): readonly Pick<Command, 'source' | 'shader'>[] {
+    return this.commands;
   }
 
   /**
@@ -116,18 +132,25 @@ export class Plan {
   /**
    * Submits one step.
    * @param goOn adds to the counts of `checkNumerics` instead of beginning anew: the runs before belong to this one
+   * @param timestamps where to write when each dispatch began and ended; each is then a pass of its own
    */
-  run({ goOn = false } = {}): void {
+  run({ goOn = false, timestamps }: RunOptions = {}): void {
     this.device.check();
     const encoder = this.device.gpu.createCommandEncoder();
     if (this.checks && !goOn) encoder.clearBuffer(this.places.of.get(this.checks.report)!.buffer);
-    const pass = encoder.beginComputePass();
-    for (const { pipeline, bindGroup, workgroups } of this.commands) {
+    let pass: GPUComputePassEncoder | undefined;
+    for (let i = 0; i < this.commands.length; i++) {
+      const { pipeline, bindGroup, workgroups } = this.commands[i];
+      pass ??= encoder.beginComputePass(timestamps && { timestampWrites: timestamps(i) });
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, bindGroup);
       pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2]);
+      if (timestamps) {
+        pass.end();
+        pass = undefined;
+      }
     }
-    pass.end();
+    pass?.end();
     this.device.gpu.queue.submit([encoder.finish()]);
   }
 
@@ -205,7 +228,7 @@ export const planMemory = (device: Device, graph: Graph, options: PlanOptions): 
 function lower(device: Device, node: Node): Lowered[] {
   const to = new Lowering(device.traits, node.outputs[0]?.name ?? node.op.name);
   node.op.lower(node, to);
-  return to.dispatches.map((dispatch) => ({ ...dispatch, node: node.op.name }));
+  return to.dispatches.map((dispatch) => ({ ...dispatch, node: node.op.name, source: node }));
 }
 
 /** The storage behind a binding, unless it is an arena's. */

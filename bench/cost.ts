@@ -1,0 +1,75 @@
+/** What a recorded call costs at least, whatever kernel computes it: the roofline's two numbers. */
+import type { Node, Tensor } from '../engine/graph.js';
+import { byteLength, elementCount, filterSizes } from '../engine/layout.js';
+import { Variables } from '../engine/variables.js';
+
+export interface Cost {
+  /** Floating-point operations of a convolution, a multiply-add as two; 0 for ops that are all memory. */
+  flop: number;
+  /** Bytes of its inputs and outputs, each once. */
+  bytes: number;
+}
+
+/** The image whose every pixel meets every weight once, and the filter. */
+const convolutions: Record<string, (node: Node) => [pixels: Tensor, filter: Tensor]> = {
+  conv2d: ({ inputs, outputs }) => [outputs[0], inputs[1]],
+  conv2dInputGradient: ({ inputs }) => [inputs[0], inputs[1]],
+  conv2dWeightGradient: ({ inputs, outputs }) => [inputs[1], outputs[0]],
+  convTranspose2d: ({ inputs }) => [inputs[0], inputs[1]],
+  convTranspose2dInputGradient: ({ inputs, outputs }) => [outputs[0], inputs[1]],
+  convTranspose2dWeightGradient: ({ inputs, outputs }) => [inputs[0], outputs[0]],
+};
+
+/** How often ops over all parameters read or write a number a parameter: the arenas that they take. */
+const arenaPasses: Record<string, number> = {
+  gradientNorm: 1,
+  adam: 7,
+  sgd: 5,
+  movingAverage: 3,
+  accumulateGradients: 3,
+};
+
+export const isConvolution = ({ op }: Node): boolean => op.name in convolutions;
+
+/** The set of variables that an op runs over; undefined for ops on tensors. */
+export function variablesOf({ attributes }: Node): Variables | undefined {
+  const { variables } = (attributes ?? {}) as { variables?: unknown };
+  return variables instanceof Variables ? variables : undefined;
+}
+
+export function costOf(node: Node): Cost {
+  const variables = variablesOf(node);
+  if (variables) {
+    const bytes = variables.arena('parameters').chunkBytes.reduce((sum, size) => sum + size, 0);
+    return { flop: 0, bytes: bytes * (arenaPasses[node.op.name] ?? 1) };
+  }
+  const bytes = [...node.inputs, ...node.outputs].reduce(
+    (sum, { shape, layout }) => sum + byteLength(shape, layout),
+    0,
+  );
+  const convolution = convolutions[node.op.name]?.(node);
+  if (!convolution) return { flop: 0, bytes };
+  const [pixels, filter] = convolution;
+  const { out, reduction, taps } = filterSizes(filter.shape, filter.layout);
+  const [batch, , height, width] = pixels.shape;
+  return { flop: 2 * batch * height * width * out * reduction * taps, bytes };
+}
+
+const size = (tensor: Tensor): string => tensor.shape.join('x');
+
+/** The call's sizes, for people and for finding the same work in an older file. */
+export function shapeOf(node: Node): string {
+  const variables = variablesOf(node);
+  if (variables) return `${variables.parameterCount} parameters`;
+  const convolution = convolutions[node.op.name]?.(node);
+  if (!convolution) {
+    const largest = [...node.inputs].sort((a, b) => elementCount(b.shape) - elementCount(a.shape))[0];
+    return [largest, node.outputs[0]].flatMap((tensor) => (tensor ? [size(tensor)] : [])).join(' -> ');
+  }
+  const { kernel, stride, padding } = node.attributes as Record<'kernel' | 'stride' | 'padding', readonly number[]>;
+  const pair = ([rows, columns]: readonly number[]): string => (rows === columns ? `${rows}` : `${rows}x${columns}`);
+  const { out, reduction } = filterSizes(convolution[1].shape, convolution[1].layout);
+  const [batch, , height, width] = convolution[0].shape;
+  // The map is the one on the side that the stride makes small.
+  return `N${batch} ${reduction}->${out} ${height}x${width} k${pair(kernel)} s${pair(stride)} p${pair(padding)}`;
+}

@@ -1,0 +1,135 @@
+/** `trimap bench`: what the adapter and this machine do in a second. Rows go to stdout, everything else to stderr. */
+import { writeFileSync } from 'node:fs';
+import { comparisonTable, compareRows, readRows, type Row, rowTable } from '../bench/rows.js';
+import { openDevice } from '../engine/dawn.js';
+import type { Device } from '../engine/device.js';
+import type { NetworkName } from '../nets/networks.js';
+import { UsageError } from './errors.js';
+
+interface BenchFlags {
+  adapter?: string;
+  rounds?: number;
+  compare?: string;
+  json: boolean;
+}
+
+interface SizeFlags {
+  size?: number;
+  baseWidth?: number;
+  batchSize?: number;
+}
+
+export interface KernelFlags extends BenchFlags, SizeFlags {
+  filter?: string;
+  allVariants?: boolean;
+}
+
+export interface StepFlags extends BenchFlags, SizeFlags {
+  net?: NetworkName;
+  memory?: boolean;
+  skipCompile?: boolean;
+  profile?: string;
+}
+
+export interface DataFlags extends BenchFlags, Pick<SizeFlags, 'size' | 'batchSize'> {
+  dataPath?: string;
+  photos?: number;
+}
+
+const sizesOf = ({ size = 128, baseWidth = 16, batchSize = 4 }: SizeFlags) => ({ size, baseWidth, batch: batchSize });
+const roundsOf = ({ rounds = 5 }: BenchFlags, roundMs: number) => ({ rounds, roundMs });
+
+/** Opens the adapter, says which it is, and closes it at the end. */
+async function withDevice(adapter: string | undefined, work: (device: Device) => Promise<void>): Promise<void> {
+  const device = await openDevice({ adapter, exactTimestamps: true });
+  try {
+    console.error(`adapter: ${device.description}`);
+    if (device.traits.cpu) console.error('this is a processor: the figures say nothing about a graphics card');
+    await work(device);
+  } finally {
+    device.close();
+  }
+}
+
+/** Prints rows as they come under --json, else all at the end in a table; then what they are against an older file. */
+async function report(
+  { json, compare, before }: BenchFlags & { before?: readonly Row[] },
+  columns: readonly string[],
+  measure: (emit: (row: Row) => void) => Promise<void>,
+): Promise<void> {
+  const rows: Row[] = [];
+  await measure((row) => {
+    rows.push(row);
+    if (json) console.log(JSON.stringify(row));
+  });
+  if (!json) console.log(rowTable(rows, columns));
+  if (before) {
+    const text = comparisonTable(compareRows(before, rows));
+    if (json) console.error(text);
+    else console.log(`\nagainst ${compare}:\n${text}`);
+  }
+}
+
+/** The rows of --compare, read before anything is measured. */
+function withOld<T extends BenchFlags>(flags: T): T & { before?: readonly Row[] } {
+  try {
+    return { ...flags, before: flags.compare === undefined ? undefined : readRows(flags.compare) };
+  } catch (error) {
+    throw new UsageError(`--compare: ${(error as Error).message}`);
+  }
+}
+
+const COLUMNS = ['work', 'shape', 'variant', 'value', 'median', 'worst', 'unit'] as const;
+
+export async function kernels(flags: KernelFlags): Promise<number> {
+  const { benchKernels, isChosen } = await import('../bench/kernels.js');
+  const { filter, allVariants = false } = flags;
+  const { before, ...rest } = withOld(flags);
+  // What the filter leaves out now is not missing.
+  const compared = { ...rest, before: before?.filter(({ work, shape }) => isChosen(work, shape, filter)) };
+  await withDevice(flags.adapter, (device) =>
+    report(compared, [...COLUMNS, 'gpu', 'fraction', 'error'], (emit) =>
+      benchKernels(device, { ...sizesOf(flags), ...roundsOf(flags, 50), filter, allVariants }, emit),
+    ),
+  );
+  return 0;
+}
+
+export async function step(flags: StepFlags): Promise<number> {
+  const { benchStep, memoryOf, prepareSteps } = await import('../bench/step.js');
+  const { adapter, net = 'unet', memory, skipCompile, profile: trace } = flags;
+  const options = { ...sizesOf(flags), ...roundsOf(flags, 200), net, adapter, skipCompile };
+  const columns = [...COLUMNS, 'gpu', 'dispatches', 'peak_bytes', 'compile_ms', 'compile_warm_ms', 'host_ms'];
+  const compared = withOld(flags);
+  await withDevice(adapter, async (device) => {
+    const steps = await prepareSteps(device, options);
+    if (memory) console.error(memoryOf(steps));
+    if (trace !== undefined) {
+      const { chromeTrace, profile, profileTable } = await import('../bench/profile.js');
+      const { measureCeilings } = await import('../bench/ceilings.js');
+      const dispatches = await profile(device, steps.training.plan);
+      console.error(profileTable(dispatches, await measureCeilings(device, roundsOf(flags, 50))));
+      writeFileSync(trace, chromeTrace(`training step, ${net}`, device.description, dispatches));
+      console.error(`wrote ${trace}`);
+    }
+    await report(compared, columns, async (emit) => (await benchStep(device, steps, options)).forEach(emit));
+    steps.training.destroy();
+    steps.evaluation.destroy();
+    steps.variables.destroy();
+  });
+  return 0;
+}
+
+export async function data(flags: DataFlags): Promise<number> {
+  const { benchData } = await import('../bench/data.js');
+  const { dataPath, photos = 64 } = flags;
+  const { size, batch } = sizesOf(flags);
+  const compared = withOld(flags);
+  await withDevice(flags.adapter, (device) =>
+    report(compared, COLUMNS, async (emit) => {
+      const rows = await benchData(device, { dataPath, photos, size, batch, ...roundsOf(flags, 50) });
+      rows.forEach(emit);
+    }),
+  );
+  return 0;
+}
