@@ -111,6 +111,7 @@ function parse(argv: readonly string[]): unknown {
               describe: 'look for values that are not finite after every op, and name the first',
               boolean: true,
             },
+            'no-fuse': { describe: 'plain plans: every op of the net is a pass over memory of its own', boolean: true },
             'clip-norm': flag(
               'largest global norm of the gradients, 0 for any [1]',
               number('--clip-norm', 0, { inclusive: true }),

@@ -65,6 +65,8 @@ export interface RunSettings extends ModelSettings {
   /** Epochs without a better validation Dice after which training stops; null: never. */
   earlyStopping: number | null;
   checkNumerics: boolean;
+  /** Whether plans merge ops that pass over the same memory. */
+  fuse: boolean;
   /** Weights that the run started from; null for new ones. */
   initialWeights: string | null;
 }
@@ -92,6 +94,7 @@ export interface TrainFlags {
   seed?: number;
   border?: Border;
   checkNumerics?: boolean;
+  noFuse?: boolean;
   model?: string;
   run?: string;
   resume?: string;
@@ -123,6 +126,7 @@ const DEFAULTS: Omit<RunSettings, 'dataPath' | 'classes'> = {
   ema: null,
   earlyStopping: null,
   checkNumerics: false,
+  fuse: true,
   initialWeights: null,
 };
 
@@ -202,6 +206,7 @@ const readers: {
   ema: field(nullable(number(undefined, { low: 0, high: 0.999999, exclusive: true }))),
   earlyStopping: field(nullable(integer(undefined, 1))),
   checkNumerics: field(trueOrFalse),
+  fuse: field(trueOrFalse),
   initialWeights: (value) => (value === null ? null : resolve(String(value))),
 };
 
@@ -305,6 +310,7 @@ function settingsOf(flags: TrainFlags): Partial<RunSettings> {
     ema: ema === 0 ? null : ema,
     earlyStopping: earlyStopping === 0 ? null : earlyStopping,
     checkNumerics: flags.checkNumerics,
+    fuse: flags.noFuse ? false : undefined,
     ...(model === undefined ? {} : { initialWeights: resolve(model) }),
     ...(dataPath === undefined ? {} : { dataPath: resolve(dataPath), sample: null }),
   };
@@ -362,9 +368,11 @@ export function resumeSettings(
   if (conflicts.length > 0) {
     const flag = (key: string) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     const show = (value: unknown) => (typeof value === 'object' ? JSON.stringify(value) : String(value));
-    const list = conflicts
-      .map((key) => `${flag(key)} ${show(given[key])} (the run has ${show(saved[key])})`)
-      .join(', ');
+    const described = (key: keyof typeof given) =>
+      key === 'fuse'
+        ? '--no-fuse (the run fuses)'
+        : `${flag(key)} ${show(given[key])} (the run has ${show(saved[key])})`;
+    const list = conflicts.map(described).join(', ');
     throw new UsageError(`${run} cannot be resumed with ${list}; leave the flags out, or start a new run with --model`);
   }
   if (epochs < saved.epochs) {
@@ -392,6 +400,6 @@ export function trainingSettings(settings: RunSettings, microBatches: number): T
 
 /** What training and evaluation have to agree on. */
 export function modelSettings(settings: RunSettings): ModelSettings {
-  const { net, baseWidth, size, loss, classes, seed, initialisation, normalisation, border } = settings;
-  return { net, baseWidth, size, loss, classes, seed, initialisation, normalisation, ...borderBytes[border] };
+  const { net, baseWidth, size, loss, classes, seed, initialisation, normalisation, border, fuse } = settings;
+  return { net, baseWidth, size, loss, classes, seed, initialisation, normalisation, fuse, ...borderBytes[border] };
 }

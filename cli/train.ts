@@ -4,6 +4,7 @@ import type { Cache } from '../data/cache.js';
 import type { Device } from '../engine/device.js';
 import { Variables } from '../engine/variables.js';
 import { EarlyStopping } from '../engine/earlyStopping.js';
+import { describeFused } from '../engine/fuse.js';
 import { EMA_STATE } from '../engine/ops/movingAverage.js';
 import type { Plan } from '../engine/plan.js';
 import { chooseMicroBatches, describeMicroBatches } from '../nets/microBatches.js';
@@ -231,6 +232,7 @@ function describeStep(step: TrainingStep, variables: Variables, progress: Progre
       `${mebibytes(sum(({ memory }) => memory.transient + memory.inputs))} planned for a step ` +
       `(${mebibytes(Math.max(...plans.map(({ memory }) => memory.peak)))} at its peak), ` +
       `${mebibytes(variables.bytes)} for ${variables.parameterCount} parameters with gradients and optimizer state; ` +
+      `fused: ${describeFused(plans.map(({ fused }) => fused))}; ` +
       `pipelines compiled in ${(sum((plan) => plan.compileMs) / 1000).toFixed(1)} s`,
   );
 }

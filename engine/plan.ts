@@ -3,6 +3,7 @@
  * Training steps, evaluation steps and gradient tests are all plans.
  */
 import type { Device } from './device.js';
+import { fuseNodes } from './fuse.js';
 import type { Graph, Node, Tensor } from './graph.js';
 import { byteLength, pack, unpack } from './layout.js';
 import { type Binding, type Dispatch, Lowering, Scratch, type Storage, storageBytes } from './lowering.js';
@@ -17,6 +18,11 @@ export interface PlanOptions {
   poison?: boolean;
   /** Counts what is not finite behind every op, for `firstNonFinite`. Costs about a second reading of all that is written. */
   checkNumerics?: boolean;
+  /**
+   * Merges ops that pass over the same memory (`fuse.ts`). Default true. `checkNumerics` looks behind every op, so nothing
+   * is fused then.
+   */
+  fuse?: boolean;
   /** Takes the variables' values from another set of arenas (`Variables.valuesOf`), such as `ema`. */
   values?: string;
 }
@@ -56,13 +62,15 @@ export class Plan {
     private readonly owned: readonly GPUBuffer[],
     private readonly checks: NumericsChecks | undefined,
     readonly memory: MemoryReport,
+    /** How many nodes of each kind stand for several that were recorded. */
+    readonly fused: Readonly<Record<string, number>>,
     /** Milliseconds spent compiling pipelines. */
     readonly compileMs: number,
   ) {}
 
-  /** Makes the plan: dead nodes dropped, nodes lowered in the order they were recorded, memory assigned, pipelines compiled. */
+  /** Makes the plan: dead nodes dropped, the others fused, nodes lowered in the order they were recorded, memory assigned, pipelines compiled. */
   static async compile(device: Device, graph: Graph, options: PlanOptions): Promise<Plan> {
-    const { dispatches, lifetimes, slots, slotOf, checks, memory } = arrange(device, graph, options);
+    const { dispatches, lifetimes, slots, slotOf, checks, memory, fused } = arrange(device, graph, options);
 
     const start = performance.now();
     const pipelines = await Promise.all(dispatches.map((dispatch) => requestPipeline(device, dispatch)));
@@ -94,7 +102,7 @@ export class Plan {
         bindGroup: bind(device, dispatch, pipelines[i], places, uniforms[i]),
         workgroups: dispatch.workgroups,
       }));
-      return new Plan(device, commands, places, owned, checks, memory, compileMs);
+      return new Plan(device, commands, places, owned, checks, memory, fused, compileMs);
     });
   }
 
@@ -207,10 +215,13 @@ interface Arrangement {
   slotOf: ReadonlyMap<Lifetime, number>;
   checks: NumericsChecks | undefined;
   memory: MemoryReport;
+  fused: Readonly<Record<string, number>>;
 }
 
-function arrange(device: Device, graph: Graph, { outputs, poison, checkNumerics }: PlanOptions): Arrangement {
-  const nodes = neededNodes(graph, outputs);
+function arrange(device: Device, graph: Graph, options: PlanOptions): Arrangement {
+  const { outputs, poison, checkNumerics, fuse = true } = options;
+  const needed = neededNodes(graph, outputs);
+  const { nodes, fused } = fuse && !checkNumerics ? fuseNodes(needed, outputs) : { nodes: needed, fused: {} };
   const groups = nodes.map((node) => lower(device, node));
   const checks = checkNumerics ? checkFinite(device, nodes, groups) : undefined;
   const lowered = checks?.dispatches ?? groups.flat();
@@ -218,7 +229,7 @@ function arrange(device: Device, graph: Graph, { outputs, poison, checkNumerics 
   const dispatches = poison ? withPoison(device, lowered, lifetimes) : lowered;
   const { slots, slotOf } = assignSlots(lifetimes);
   const memory = reportMemory(lifetimes, slots, slotOf, graph.inputs.map(storageBytes));
-  return { dispatches, lifetimes, slots, slotOf, checks, memory };
+  return { dispatches, lifetimes, slots, slotOf, checks, memory, fused };
 }
 
 /** The memory that a plan will take, without making any of it and without compiling anything. */

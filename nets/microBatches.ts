@@ -17,7 +17,10 @@ export const defaultMemoryBudget = (device: Device): number => device.gpu.limits
 export function trainingBytes(device: Device, settings: TrainingSettings): number {
   const variables = new Variables(device);
   const { pass, update } = recordTraining(variables, settings);
-  const plans = (update ? [pass, update] : [pass]).map(({ graph, outputs }) => planMemory(device, graph, { outputs }));
+  const { fuse, checkNumerics } = settings;
+  const plans = (update ? [pass, update] : [pass]).map(({ graph, outputs }) =>
+    planMemory(device, graph, { outputs, fuse, checkNumerics }),
+  );
   return plans.reduce((sum, { transient, inputs }) => sum + transient + inputs, variables.plannedBytes);
 }
 

@@ -44,6 +44,8 @@ export interface ModelSettings {
   foreground?: readonly number[];
   /** Mask bytes whose pixels neither the loss nor any count has. Default none. */
   ignored?: readonly number[];
+  /** See `PlanOptions.fuse`. */
+  fuse?: boolean;
 }
 
 /** Pixels of a batch: one u32 a pixel (bytes R, G, B, M), and the augmentation parameters of each image. */
@@ -203,7 +205,7 @@ export class TrainingStep {
   static async compile(device: Device, variables: Variables, settings: TrainingSettings): Promise<TrainingStep> {
     const recorded = recordTraining(variables, settings);
     const compile = ({ graph, outputs }: Recorded) =>
-      Plan.compile(device, graph, { outputs, checkNumerics: settings.checkNumerics });
+      Plan.compile(device, graph, { outputs, checkNumerics: settings.checkNumerics, fuse: settings.fuse });
     const plan = await compile(recorded.pass);
     plan.write(recorded.one, [1 / (settings.microBatches ?? 1)]);
     const updatePlan = recorded.update && (await compile(recorded.update));
@@ -329,6 +331,7 @@ export class EvaluationStep {
     };
     const plan = await Plan.compile(device, graph, {
       outputs: [logits, ...Object.values(results)],
+      fuse: settings.fuse,
       values: settings.averagedWeights ? EMA : undefined,
     });
     return new EvaluationStep(plan, batch, threshold, inputs, logits, results);

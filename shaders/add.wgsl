@@ -1,4 +1,4 @@
-// y = a + b over `count` vec4f. Assigns. Layout does not matter; pads stay zero.
+// y = a + b, or with RELU max(a + b, 0), over `count` vec4f. Assigns. Layout does not matter; pads stay zero.
 // One invocation a vec4f, workgroups of 64 folded over x and y.
 
 struct Params {
@@ -14,6 +14,10 @@ struct Params {
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.x + id.y * groups.x * 64;
   if (i < params.count) {
+#if RELU
+    y[i] = max(a[i] + b[i], vec4f(0));
+#else
     y[i] = a[i] + b[i];
+#end
   }
 }

@@ -2,13 +2,17 @@
 //
 //   statistics           partials = moments of x over each workgroup's pixels
 //   finishStatistics     mean_out, variance_out (biased) = all partials merged; moves the running estimates
-//   normalise            y from mean and variance, which are the batch's (training) or the running ones (evaluation)
+//   normalise            y from mean and variance, which are the batch's (training) or the running ones (evaluation);
+//                        RELU: max(y, 0) is written; ADD: y + addend is, added before the ReLU (1) or behind it (2)
 //   gradientSums         partials = sums of dy and of dy * (x - mean) over each workgroup's pixels
-//   finishGradientSums   dbias_out = sum(dy), dweight_out = sum(dy * xhat), xhat = (x - mean) / sqrt(variance + eps)
+//   finishGradientSums   dbias_out = sum(dy), dweight_out = sum(dy * xhat), xhat = (x - mean) / sqrt(variance + eps);
+//                        coefficients_out for inputGradient
 //   inputGradient        dx = weight / sqrt(variance + eps) * (dy - (dbias + xhat * dweight) * inverseCount);
 //                        inverseCount = 1 / (N*H*W) in training, and 0 where mean and variance do not depend on x
+//   RELU in the gradients: the dy given is that of max(y, 0); where y, computed again from x, is not above 0, it counts as 0
 //
-// x, y, dy, dx  images: `pixels` (N*H*W of the range) by `quads` vec4;  the others are vectors of `quads` vec4
+// x, y, dy, dx, addend  images: `pixels` (N*H*W of the range) by `quads` vec4;  the others are vectors of `quads` vec4
+// coefficients  5 vec4 a quad: mean, scale and bias of y = (x - mean) * scale + bias, dbias, dweight / sqrt(variance + eps)
 // partials      moments: 3 vec4 (count in all components, mean, sum of squared distances from it), sums: 2 vec4 (dy, dy * (x - mean));
 //               element (partial * quads + quad) * 3 or 2
 // Threads       64 = `width` quads side by side x 64 / width pixels; `width` is a power of two up to 16 that divides `quads`,
@@ -43,11 +47,12 @@ struct Params {
 @group(0) @binding(10) var<storage, read_write> running_mean: array<vec4f>;
 @group(0) @binding(11) var<storage, read_write> running_variance: array<vec4f>;
 @group(0) @binding(12) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(13) var<storage, read> dweight: array<vec4f>;
-@group(0) @binding(14) var<storage, read> dbias: array<vec4f>;
+@group(0) @binding(13) var<storage, read> addend: array<vec4f>;
+@group(0) @binding(14) var<storage, read> coefficients: array<vec4f>;
 @group(0) @binding(15) var<storage, read_write> dweight_out: array<vec4f>;
 @group(0) @binding(16) var<storage, read_write> dbias_out: array<vec4f>;
-@group(0) @binding(17) var<storage, read_write> dx: array<vec4f>;
+@group(0) @binding(17) var<storage, read_write> coefficients_out: array<vec4f>;
+@group(0) @binding(18) var<storage, read_write> dx: array<vec4f>;
 
 struct Moments {
   count: f32,
@@ -187,7 +192,17 @@ fn normalise(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_inde
   let shift = bias[place.quad];
   for (var pixel = place.pixel; pixel < place.end; pixel += place.lines) {
     let i = pixel * params.quads + place.quad;
-    y[i] = (x[i] - center) * scale + shift;
+    var value = (x[i] - center) * scale + shift;
+#if ADD == 1
+    value += addend[i];
+#end
+#if RELU
+    value = max(value, vec4f(0));
+#end
+#if ADD == 2
+    value += addend[i];
+#end
+    y[i] = value;
   }
 }
 
@@ -195,12 +210,21 @@ fn normalise(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_inde
 fn gradientSums(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let place = placeOf(group, local);
   let center = mean[place.quad];
+#if RELU
+  let scale = weight[place.quad] * inverseDeviation(place.quad);
+  let shift = bias[place.quad];
+#end
   var all = Sums();
   for (var pixel = place.pixel; pixel < place.end; pixel += place.lines) {
     let i = pixel * params.quads + place.quad;
+    let apart = x[i] - center;
+#if RELU
+    let d = select(vec4f(0), dy[i], apart * scale + shift > vec4f(0));
+#else
     let d = dy[i];
+#end
     all.first += d;
-    all.second += d * (x[i] - center);
+    all.second += d * apart;
   }
   all = addLines(local, all);
   if (local < params.width) {
@@ -221,21 +245,35 @@ fn finishGradientSums(@builtin(workgroup_id) group: vec3u, @builtin(local_invoca
   }
   all = addLines(local, all);
   if (local < params.width) {
+    let inverse = inverseDeviation(quad);
+    let gradient = all.second * inverse;
     dbias_out[quad] = all.first;
-    dweight_out[quad] = all.second * inverseDeviation(quad);
+    dweight_out[quad] = gradient;
+    coefficients_out[quad * 5] = mean[quad];
+    coefficients_out[quad * 5 + 1] = weight[quad] * inverse;
+    coefficients_out[quad * 5 + 2] = bias[quad];
+    coefficients_out[quad * 5 + 3] = all.first;
+    coefficients_out[quad * 5 + 4] = gradient * inverse;
   }
 }
 
 @compute @workgroup_size(64)
 fn inputGradient(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let place = placeOf(group, local);
-  let center = mean[place.quad];
-  let inverse = inverseDeviation(place.quad);
-  let scale = weight[place.quad] * inverse;
-  let level = dbias[place.quad] * params.inverseCount;
-  let slope = dweight[place.quad] * inverse * params.inverseCount;
+  let first = place.quad * 5;
+  let center = coefficients[first];
+  let scale = coefficients[first + 1];
+  let shift = coefficients[first + 2];
+  let level = coefficients[first + 3] * params.inverseCount;
+  let slope = coefficients[first + 4] * params.inverseCount;
   for (var pixel = place.pixel; pixel < place.end; pixel += place.lines) {
     let i = pixel * params.quads + place.quad;
-    dx[i] = scale * (dy[i] - level - (x[i] - center) * slope);
+    let apart = x[i] - center;
+#if RELU
+    let d = select(vec4f(0), dy[i], apart * scale + shift > vec4f(0));
+#else
+    let d = dy[i];
+#end
+    dx[i] = scale * (d - level - apart * slope);
   }
 }

@@ -76,11 +76,12 @@ async function runPass(
   variables: Variables,
   { graph, input, out, loss }: Recorded,
   inputs: Record<string, ArrayLike<number>>,
+  fuse = true,
 ): Promise<Pass> {
   const parameters = variables.parameters;
   const one = graph.input('one', [1], 'vector');
   const made = gradients([loss], [one], [input, ...parameters.map((parameter) => graph.read(parameter))]);
-  const plan = await Plan.compile(device, graph, { outputs: [out, loss, ...made], poison: true });
+  const plan = await Plan.compile(device, graph, { outputs: [out, loss, ...made], poison: true, fuse });
   try {
     for (const tensor of graph.inputs) plan.write(tensor, tensor === one ? [1] : inputs[tensor.name]);
     plan.run();
@@ -92,8 +93,8 @@ async function runPass(
   }
 }
 
-/** Runs a case of kind `network`. */
-export async function runNetworkCase(device: Device, golden: GoldenTensors): Promise<Verdict[]> {
+/** Runs a case of kind `network`, with plans that fuse or plain ones. */
+export async function runNetworkCase(device: Device, golden: GoldenTensors, { fuse = true } = {}): Promise<Verdict[]> {
   // PyTorch counts batches for a moving average without momentum, which none of these nets has.
   const stateNames = golden.names
     .filter((name) => name.startsWith('state.') && !name.endsWith('.num_batches_tracked'))
@@ -109,7 +110,7 @@ export async function runNetworkCase(device: Device, golden: GoldenTensors): Pro
   try {
     const recorded = record(golden, variables, true);
     loadState(variables, stateNames, state);
-    const pass = await runPass(device, variables, recorded, inputs);
+    const pass = await runPass(device, variables, recorded, inputs, fuse);
     compare('out', pass.out);
     compare('loss', pass.loss);
     for (const name of golden.names.filter((n) => n.startsWith('grad.')))
@@ -121,10 +122,8 @@ export async function runNetworkCase(device: Device, golden: GoldenTensors): Pro
     if (golden.has('drop.mask')) {
       loadState(variables, stateNames, state);
       const dropped = record(golden, variables, true, true);
-      const dropPass = await runPass(device, variables, dropped, {
-        ...inputs,
-        'drop.mask': golden.get('drop.mask').data,
-      });
+      const dropInputs = { ...inputs, 'drop.mask': golden.get('drop.mask').data };
+      const dropPass = await runPass(device, variables, dropped, dropInputs, fuse);
       compare('drop.out', dropPass.out);
       compare('drop.loss', dropPass.loss);
       for (const name of golden.names.filter((n) => n.startsWith('drop.grad.'))) {
@@ -136,7 +135,7 @@ export async function runNetworkCase(device: Device, golden: GoldenTensors): Pro
   }
   for (const prefix of ['train', 'train_clip']) {
     if (golden.has(`${prefix}.losses64`))
-      verdicts.push(...(await runTraining(device, golden, prefix, stateNames, state, inputs)));
+      verdicts.push(...(await runTraining(device, golden, prefix, stateNames, state, inputs, fuse)));
   }
   return verdicts;
 }
@@ -149,6 +148,7 @@ async function runTraining(
   stateNames: readonly string[],
   state: (name: string) => ArrayLike<number>,
   inputs: { input: ArrayLike<number>; target: ArrayLike<number> },
+  fuse: boolean,
 ): Promise<Verdict[]> {
   const { options } = golden.golden;
   const variables = new Variables(device);
@@ -167,7 +167,7 @@ async function runTraining(
     const optimizer = createOptimizer(optimizerSettings(kind, options.optimizer), variables);
     const clipNorm = prefix === 'train_clip' ? options.train_clip_norm : undefined;
     const { norm, hyper } = optimizer.step(graph, parameters, made, { clipNorm });
-    const training = await Plan.compile(device, graph, { outputs: [loss, norm] });
+    const training = await Plan.compile(device, graph, { outputs: [loss, norm], fuse });
     plans.push(training);
     training.write(one, [1]);
     training.write(input, inputs.input);
@@ -183,7 +183,11 @@ async function runTraining(
     }
 
     const evaluation = record(golden, variables, false);
-    const evaluationPlan = await Plan.compile(device, evaluation.graph, { outputs: [evaluation.out], poison: true });
+    const evaluationPlan = await Plan.compile(device, evaluation.graph, {
+      outputs: [evaluation.out],
+      poison: true,
+      fuse,
+    });
     plans.push(evaluationPlan);
     evaluationPlan.write(evaluation.input, inputs.input);
     evaluationPlan.write(evaluation.target, inputs.target);

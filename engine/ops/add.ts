@@ -1,15 +1,28 @@
-import { type Op, recordOne, type Tensor } from '../graph.js';
+import { type Node, type Op, recordOne, type Tensor } from '../graph.js';
 import { byteLength } from '../layout.js';
+import type { Lowering } from '../lowering.js';
 import { elementwise } from './elementwise.js';
 
 export const addOp: Op = {
   name: 'add',
   lower(node, to) {
-    elementwise(to, 'add', { a: node.inputs[0], b: node.inputs[1], y: node.outputs[0] });
+    lowerAdd(node, to, false);
   },
   // d(a + b) = da + db
   gradient: (_, [dy]) => [dy, dy],
 };
+
+/** [a, b] to [max(a + b, 0)]; what fusing makes of the two ops, after gradients are recorded. */
+export const addReluOp: Op = {
+  name: 'add+relu',
+  lower(node, to) {
+    lowerAdd(node, to, true);
+  },
+};
+
+function lowerAdd({ inputs: [a, b], outputs: [y] }: Node, to: Lowering, relu: boolean): void {
+  elementwise(to, 'add', { a, b, y }, { constants: { RELU: relu } });
+}
 
 /**
  * y = a + b, element by element.

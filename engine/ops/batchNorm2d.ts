@@ -3,6 +3,7 @@ import { type Node, type Op, recordOne, type Tensor } from '../graph.js';
 import { vec4s } from '../layout.js';
 import type { ImageRange, Lowering, Scratch } from '../lowering.js';
 import type { Variable } from '../variables.js';
+import type { Constants } from '../wgsl.js';
 
 export interface BatchNorm2dOptions {
   /** Normalise with the batch's statistics and move the running ones, rather than normalise with the running ones. */
@@ -13,21 +14,35 @@ export interface BatchNorm2dOptions {
   eps: number;
 }
 
+/** What is done to y before it is written, in this order; `add` takes one more input. */
+export type Epilogue = readonly ('add' | 'relu')[];
+
 interface Attributes {
   momentum: number;
   eps: number;
+  /** Of a fused node. */
+  epilogue?: Epilogue;
+}
+
+interface GradientAttributes extends Attributes {
+  /** dy is the gradient of relu(y), and passes where y > 0. */
+  relu?: boolean;
 }
 
 const SHADER = 'batchNorm2d';
 const THREADS = 64;
+/** vec4f a quad that the pass for dx reads. */
+const COEFFICIENTS = 5;
+/** Of the shader, where a pass has no part in what is fused. */
+const PLAIN = { RELU: false, ADD: 0 };
 
-/** In training: [x, weight, bias, running mean, running variance] to [y, batch mean, biased batch variance]. */
+/** In training: [x, weight, bias, running mean, running variance, (addend)] to [y, batch mean, biased batch variance]. */
 export const batchNorm2dOp: Op<Attributes> = {
   name: 'batchNorm2d',
   effect: true,
   lower(node, to) {
-    const [x, weight, bias, runningMean, runningVariance] = node.inputs;
-    const [y, mean, variance] = node.outputs;
+    const [x, , , runningMean, runningVariance] = node.inputs;
+    const [, mean, variance] = node.outputs;
     const count = pixelsOf(x);
     reduce(node, to, {
       numbers: 3,
@@ -43,49 +58,95 @@ export const batchNorm2dOp: Op<Attributes> = {
         params: { momentum: node.attributes.momentum, unbiased: count / (count - 1) },
       },
     });
-    overPixels(node, to, 'normalise', { x, y }, { weight, bias, mean, variance });
+    normalise(node, to, mean, variance);
   },
   gradient: (node, [dy], wanted) => recordGradients(node, dy!, node.outputs[1], node.outputs[2], wanted, true),
 };
 
-/** In evaluation: [x, weight, bias, running mean, running variance] to [y]. */
+/** In evaluation: [x, weight, bias, running mean, running variance, (addend)] to [y]. */
 export const batchNorm2dEvaluationOp: Op<Attributes> = {
   name: 'batchNorm2dEvaluation',
   lower(node, to) {
-    const [x, weight, bias, mean, variance] = node.inputs;
-    overPixels(node, to, 'normalise', { x, y: node.outputs[0] }, { weight, bias, mean, variance });
+    normalise(node, to, node.inputs[3], node.inputs[4]);
   },
   gradient: (node, [dy], wanted) => recordGradients(node, dy!, node.inputs[3], node.inputs[4], wanted, false),
 };
 
-/** [x, dy, mean, variance] to [d weight, d bias]. */
-export const batchNorm2dSumsOp: Op<Attributes> = {
+/** [x, dy, weight, bias, mean, variance] to [d weight, d bias, coefficients of dx]. */
+export const batchNorm2dSumsOp: Op<GradientAttributes> = {
   name: 'batchNorm2dSums',
   lower(node, to) {
-    const [x, dy, mean, variance] = node.inputs;
-    const [dweight, dbias] = node.outputs;
+    const [x, dy, weight, bias, mean, variance] = node.inputs;
+    const [dweight, dbias, coefficients] = node.outputs;
+    const { relu = false } = node.attributes;
     reduce(node, to, {
       numbers: 2,
-      partial: { entry: 'gradientSums', images: { x, dy }, vectors: { mean } },
+      partial: {
+        entry: 'gradientSums',
+        images: { x, dy },
+        vectors: relu ? { mean, variance, weight, bias } : { mean },
+        constants: { RELU: relu },
+      },
       finish: {
         entry: 'finishGradientSums',
-        vectors: { variance, dweight_out: dweight, dbias_out: dbias },
+        vectors: {
+          mean,
+          variance,
+          weight,
+          bias,
+          dweight_out: dweight,
+          dbias_out: dbias,
+          coefficients_out: coefficients,
+        },
         params: {},
       },
     });
   },
 };
 
-/** [x, dy, weight, mean, variance, d weight, d bias] to [dx]. */
-export const batchNorm2dInputGradientOp: Op<Attributes & { training: boolean }> = {
+/** [x, dy, coefficients] to [dx]. */
+export const batchNorm2dInputGradientOp: Op<GradientAttributes & { training: boolean }> = {
   name: 'batchNorm2dInputGradient',
   lower(node, to) {
-    const [x, dy, weight, mean, variance, dweight, dbias] = node.inputs;
-    const inverseCount = node.attributes.training ? 1 / pixelsOf(x) : 0;
-    const vectors = { weight, mean, variance, dweight, dbias };
-    overPixels(node, to, 'inputGradient', { x, dy, dx: node.outputs[0] }, vectors, { inverseCount });
+    const [x, dy, coefficients] = node.inputs;
+    const { relu = false, training } = node.attributes;
+    overPixels(node, to, {
+      entry: 'inputGradient',
+      images: { x, dy, dx: node.outputs[0] },
+      vectors: { coefficients },
+      constants: { RELU: relu },
+      params: { inverseCount: training ? 1 / pixelsOf(x) : 0 },
+    });
   },
 };
+
+type BatchNorm = typeof batchNorm2dOp | typeof batchNorm2dEvaluationOp;
+
+/** Whether a node is a batch normalisation, in training or in evaluation. */
+export const isBatchNorm2d = (node: Node): boolean =>
+  node.op === (batchNorm2dOp as Op) || node.op === (batchNorm2dEvaluationOp as Op);
+
+/**
+ * The node that also does what came behind a batch normalisation, in the same pass.
+ * @param y what that gave in the end
+ * @param addend of y's shape, where the epilogue adds
+ */
+export function withEpilogue(node: Node, epilogue: Epilogue, y: Tensor, addend?: Tensor): Node {
+  const { name, effect, lower } = node.op as BatchNorm;
+  const op: Op<Attributes> = { name: [name, ...epilogue].join('+'), effect, lower };
+  return {
+    op: op as Op,
+    inputs: addend ? [...node.inputs, addend] : node.inputs,
+    outputs: [y, ...node.outputs.slice(1)],
+    attributes: { ...(node.attributes as Attributes), epilogue },
+  };
+}
+
+/** A node of batch norm's gradients that takes the gradient of relu(y) for dy, and masks it on the way. */
+export function throughRelu(node: Node, dy: Tensor): Node {
+  const [x, , ...rest] = node.inputs;
+  return { ...node, inputs: [x, dy, ...rest], attributes: { ...(node.attributes as GradientAttributes), relu: true } };
+}
 
 /**
  * y = (x - mean) / sqrt(variance + eps) * weight + bias for each channel of x [N, C, H, W].
@@ -154,12 +215,13 @@ function recordGradients(
   training: boolean,
 ): (Tensor | undefined)[] {
   const [x, weight, bias] = node.inputs;
-  const [dweight, dbias] = x.graph.record(
+  const [dweight, dbias, coefficients] = x.graph.record(
     batchNorm2dSumsOp,
-    [x, dy, mean, variance],
+    [x, dy, weight, bias, mean, variance],
     [
       { shape: weight.shape, layout: 'vector', name: 'batchNorm2d.dweight' },
       { shape: bias.shape, layout: 'vector', name: 'batchNorm2d.dbias' },
+      { shape: [COEFFICIENTS * 4 * vec4s(x.shape[1])], layout: 'vector', name: 'batchNorm2d.coefficients' },
     ],
     node.attributes,
   );
@@ -167,7 +229,7 @@ function recordGradients(
     wanted[0] &&
     recordOne(
       batchNorm2dInputGradientOp,
-      [x, dy, weight, mean, variance, dweight, dbias],
+      [x, dy, coefficients],
       { shape: x.shape, name: 'batchNorm2d.dx' },
       { ...node.attributes, training },
     );
@@ -220,14 +282,35 @@ function rangeParams(node: Node<Attributes>, range: ImageRange, tiling: Tiling) 
   };
 }
 
+/** The pass that writes y. */
+function normalise(node: Node<Attributes>, to: Lowering, mean: Tensor, variance: Tensor): void {
+  const [x, weight, bias, , , addend] = node.inputs;
+  const { epilogue = [] } = node.attributes;
+  overPixels(node, to, {
+    entry: 'normalise',
+    images: { x, y: node.outputs[0], ...(addend ? { addend } : {}) },
+    vectors: { weight, bias, mean, variance },
+    constants: { RELU: epilogue.includes('relu'), ADD: epilogue.indexOf('add') + 1 },
+  });
+}
+
 /** An entry point that goes over the images once. */
 function overPixels(
   node: Node<Attributes>,
   to: Lowering,
-  entry: string,
-  images: Record<string, Tensor>,
-  vectors: Record<string, Tensor>,
-  params: { inverseCount?: number } = {},
+  {
+    entry,
+    images,
+    vectors,
+    constants,
+    params,
+  }: {
+    entry: string;
+    images: Record<string, Tensor>;
+    vectors: Record<string, Tensor>;
+    constants: Constants;
+    params?: { inverseCount: number };
+  },
 ): void {
   const [, channels, h, w] = node.inputs[0].shape;
   const quads = vec4s(channels);
@@ -237,6 +320,7 @@ function overPixels(
     to.dispatch({
       shader: SHADER,
       entry,
+      constants: { ...PLAIN, ...constants },
       params: { ...rangeParams(node, range, tiling), ...params },
       bindings: { ...Object.fromEntries(parts), ...vectors },
       workgroups: [tiling.groups, quads / tiling.width, 1],
@@ -255,7 +339,12 @@ function reduce(
   }: {
     /** vec4f of one partial. */
     numbers: number;
-    partial: { entry: string; images: Record<string, Tensor>; vectors: Record<string, Tensor> };
+    partial: {
+      entry: string;
+      images: Record<string, Tensor>;
+      vectors: Record<string, Tensor>;
+      constants?: Constants;
+    };
     finish: { entry: string; vectors: Record<string, Tensor>; params: { momentum?: number; unbiased?: number } };
   },
 ): void {
@@ -273,6 +362,7 @@ function reduce(
     to.dispatch({
       shader: SHADER,
       entry: partial.entry,
+      constants: { ...PLAIN, ...partial.constants },
       params: { ...rangeParams(node, range, tilings[i]), partials: first },
       bindings: { ...Object.fromEntries(parts), ...partial.vectors, partials: scratch },
       workgroups: [tilings[i].groups, quads / tilings[i].width, 1],
@@ -284,6 +374,7 @@ function reduce(
   to.dispatch({
     shader: SHADER,
     entry: finish.entry,
+    constants: PLAIN,
     params: { ...rangeParams(node, { first: 0, count: 0 }, { width, span: 0, groups: 1 }), partials, ...finish.params },
     bindings: { partials: scratch, ...finish.vectors },
     workgroups: [1, quads / width, 1],

@@ -1,6 +1,7 @@
 import type { Tensor } from '../graph.js';
 import { byteLength } from '../layout.js';
 import type { Binding, Lowering } from '../lowering.js';
+import type { Constants } from '../wgsl.js';
 
 /**
  * One invocation for each vec4f of tensors of one size, split over the batch where a binding is too small.
@@ -10,7 +11,17 @@ export function elementwise(
   to: Lowering,
   shader: string,
   tensors: Record<string, Tensor>,
-  { entry, params, shared }: { entry?: string; params?: Record<string, number>; shared?: Record<string, Binding> } = {},
+  {
+    entry,
+    constants,
+    params,
+    shared,
+  }: {
+    entry?: string;
+    constants?: Constants;
+    params?: Record<string, number>;
+    shared?: Record<string, Binding>;
+  } = {},
 ): void {
   const list = Object.values(tensors);
   const ranges = list[0].layout === 'image' ? to.batches(...list) : [undefined];
@@ -23,6 +34,7 @@ export function elementwise(
     to.dispatch({
       shader,
       entry,
+      constants,
       params: { count, ...params },
       bindings: { ...Object.fromEntries(parts), ...shared },
       workgroups: to.flat(count),

@@ -126,6 +126,13 @@ test('a resumed run keeps its settings', () => {
     /--batch-size 4 \(the run has 8\)/,
   );
   assert.match(
+    messageOf(() => resumeSettings('runs/1', saved, 3, { noFuse: true })),
+    /--no-fuse \(the run fuses\)/,
+  );
+  const plain = resolveSettings({ noFuse: true });
+  assert.is(plain.fuse, false);
+  assert.equal(resumeSettings('runs/1', plain, 3, {}), plain);
+  assert.match(
     messageOf(() => resumeSettings('runs/1', saved, 3, { recipe: 'report3' })),
     /leave --recipe out/,
   );

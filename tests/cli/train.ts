@@ -58,6 +58,7 @@ test('a run says what it does, and writes settings, history, checkpoints and pre
     'adapter: ',
     'Oxford-IIIT Pet: 10 training, 2 validation, 2 test',
     'plan: ',
+    '; fused: 18 batchNorm2d+relu, 18 reluGradient+batchNorm2dGradients; ',
     'all foreground',
     'all background',
     'epoch 3/3: ',

