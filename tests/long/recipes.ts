@@ -25,7 +25,9 @@ for (const recipe of recipeNames()) {
       const args = ['train', '--recipe', recipe, '--net', net, '--data-path', photos, ...reduced];
       const run = await trimap(directory, args);
       assert.is(run.code, 0, run.stderr);
-      const history = readFileSync(join(directory, name, 'history.jsonl'), 'utf8').trim().split('\n');
+      const history = readFileSync(join(directory, name, 'history.jsonl'), 'utf8')
+        .trim()
+        .split('\n');
       const [first, second] = history.map((line) => JSON.parse(line).train_loss as number);
       console.log(`    ${name}: training loss ${first} then ${second}`);
       assert.ok(second < first, `the loss went from ${first} to ${second}`);
