@@ -1,4 +1,5 @@
 import { type Op, recordOne, type Tensor } from '../graph.js';
+import { headInputGradient, isHead } from './convHead.js';
 import { channelSum, convolve, filterGradient, type Geometry, pair, transposeFilter } from './convolution.js';
 
 export interface Conv2dOptions {
@@ -31,6 +32,7 @@ export const conv2dInputGradientOp: Op<Geometry> = {
   lower(node, to) {
     const [dy, w] = node.inputs;
     const { kernel, stride, padding } = node.attributes;
+    if (isHead(to.traits, node.attributes, dy)) return headInputGradient(to, { dy, w, dx: node.outputs[0] });
     const strided = stride[0] > 1 || stride[1] > 1;
     // Without a stride it is a convolution with the filter turned by 180 degrees, and so one of forward's kernels.
     const geometry: Geometry = strided
