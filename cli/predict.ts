@@ -27,7 +27,7 @@ const ENDINGS = new Set(['.jpg', '.jpeg', '.png', '.gif', '.bmp', '.tif', '.tiff
 
 export async function predict(flags: PredictFlags): Promise<number> {
   const { model, output = 'predictions', threshold = 0.5, onBadFile = 'stop' } = flags;
-  if (model === undefined) throw new UsageError('give the weights to predict with: --model runs/1/best.safetensors');
+  if (model === undefined) throw new UsageError('give the weights to predict with: --model runs/unet/best.safetensors');
   const progress = new Progress();
   const photos = findPhotos(flags.photos);
   progress.line(`predicting ${plural(photos.length, 'photo')} with ${model}`);
@@ -55,11 +55,11 @@ export async function predict(flags: PredictFlags): Promise<number> {
       progress.update('predicting', done, photos.length),
     );
     for (const message of skipped) progress.line(`left out: ${message}`);
-    if (summary.written === 0) throw new DataError('none of the photos could be read');
+    if (summary.masks === 0) throw new DataError('none of the photos could be read');
     const warning = describeUniform(summary);
     if (warning) progress.line(warning);
     progress.line(
-      `wrote ${plural(summary.written, 'mask')} into ${join(output, 'masks')} ` +
+      `wrote ${plural(summary.masks, 'mask')} into ${join(output, 'masks')} ` +
         `and as many overlays into ${join(output, 'overlays')}`,
     );
     step.destroy();

@@ -12,6 +12,9 @@ export interface Output {
 }
 
 export class Progress {
+  /** Takes each line without colours: the log of a run. */
+  onLine?: (line: string) => void;
+
   /** Whether lines can be drawn over. */
   private readonly live: boolean;
   private drawn = false;
@@ -29,6 +32,7 @@ export class Progress {
   line(text: string): void {
     this.clear();
     this.out.write(`${text}\n`);
+    this.onLine?.(text);
     this.lastShown = performance.now();
   }
 
@@ -41,7 +45,9 @@ export class Progress {
     if (now - this.lastShown < (this.live ? REDRAW_MS : LOG_MS)) return;
     this.lastShown = now;
     if (!this.live) {
-      this.out.write(`${[`${title}: ${done} of ${total}`, ...details()].join(', ')}\n`);
+      const line = [`${title}: ${done} of ${total}`, ...details()].join(', ');
+      this.out.write(`${line}\n`);
+      this.onLine?.(line);
       return;
     }
     const filled = Math.round((BAR_WIDTH * done) / Math.max(total, 1));
