@@ -47,6 +47,8 @@ export interface RunSettings extends ModelSettings {
   dataPath: string;
   /** The sample that is drawn at `dataPath`; null for the user's own data. */
   sample: SampleSettings | null;
+  /** File of names that says which photos are for what; null: the data set does. */
+  split: string | null;
   onBadFile: BadFilePolicy;
   augmentation: AugmentSettings;
   /** Images of one update. */
@@ -80,6 +82,7 @@ export interface TrainFlags {
   config?: string;
   printConfig?: boolean;
   dataPath?: string;
+  split?: string;
   net?: NetworkName;
   epochs?: number;
   batchSize?: number;
@@ -127,6 +130,7 @@ const DEFAULTS: Omit<RunSettings, 'dataPath' | 'classes'> = {
   normalisation: IMAGENET,
   border: 'pet',
   sample: null,
+  split: null,
   onBadFile: 'stop',
   augmentation: defaultAugmentation,
   batchSize: 8,
@@ -208,6 +212,7 @@ const readers: {
     const size = integer(undefined, 16);
     return readFields(key, value, { count: integer(undefined, 1), minSize: size, maxSize: size, seed: integer() });
   },
+  split: (value) => (value === null ? null : resolve(String(value))),
   onBadFile: field(oneOf(['stop', 'skip'])),
   augmentation: checkAugmentation,
   batchSize: field(integer(undefined, 1)),
@@ -330,6 +335,7 @@ function settingsOf(flags: TrainFlags): Partial<RunSettings> {
     fuse: flags.noFuse ? false : undefined,
     ...(model === undefined ? {} : { initialWeights: resolve(model) }),
     ...(dataPath === undefined ? {} : { dataPath: resolve(dataPath), sample: null }),
+    ...(flags.split === undefined ? {} : { split: resolve(flags.split) }),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

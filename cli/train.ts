@@ -1,4 +1,5 @@
 /** `trimap train` and `trimap resume`: settings, device, data; `run.ts` does the rest. */
+import { resolve } from 'node:path';
 import { DataError } from '../data/errors.js';
 import type { Cache } from '../data/cache.js';
 import { readCheckpoint, requireState } from './checkpoint.js';
@@ -33,6 +34,8 @@ export async function resume({ run: path, ...flags }: ResumeFlags): Promise<numb
   const checkpoint = readCheckpoint(folder.file('last'));
   const info = requireState(checkpoint);
   const settings = resumeSettings(path, info, folder.isFinished, flags);
+  // The file that it was read from may have changed.
+  if (settings.split !== null) settings.split = resolve(folder.file('split'));
   const { epoch, batch } = info.state;
   return prepare(
     { settings, resumed: { folder, checkpoint, info }, place: { path, name: '' }, adapter: flags.adapter },

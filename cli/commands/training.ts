@@ -1,7 +1,7 @@
 /** Commands that make runs. */
 import { evenNumber, folderName, number, oneOf, text, wholeNumber } from '../arguments.js';
 import { command } from './define.js';
-import { adapter, borders, dataPath, flag, lossNames, model, networkNames, onBadFile } from './flags.js';
+import { adapter, borders, dataPath, flag, json, lossNames, model, networkNames, onBadFile } from './flags.js';
 
 const train = command({
   name: 'train',
@@ -9,6 +9,7 @@ const train = command({
   example: ['train --data-path pets --net resnet34-unet --epochs 10', 'train on your photos'],
   flags: {
     'data-path': dataPath,
+    split: flag("file of names for training, validation and test, such as a run's split.json", text('--split')),
     recipe: flag('training of one of the reports: report0 to report4; other flags override it', text('--recipe')),
     config: flag("file of settings, such as a run's settings.json; other flags override it", text('--config')),
     'print-config': { describe: 'print the resolved settings and do nothing else', boolean: true },
@@ -81,4 +82,13 @@ const resume = command({
   run: async (given) => (await import('../train.js')).resume(given),
 });
 
-export const trainingCommands = [train, resume];
+const runs = command({
+  name: 'runs [folder]',
+  describe: 'list the runs in a folder: epochs done, best and test Dice, whether they are finished',
+  example: ['runs', 'list what is in runs/'],
+  flags: { json },
+  places: { folder: { describe: 'folder that holds runs', type: 'string', default: 'runs' } },
+  run: async (given) => (await import('../runs.js')).runs(given),
+});
+
+export const trainingCommands = [train, resume, runs];

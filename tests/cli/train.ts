@@ -241,7 +241,7 @@ test('predict: files that are no photos, and weights that are no numbers', async
   await fails(3, ['predict', 'single.jpg', '--model', 'none.safetensors'], 'none.safetensors does not exist');
 });
 
-test('train from weights: they have to fit', async () => {
+test('train from weights, which have to fit, with the split of another run', async () => {
   const model = join('runs', 'unet', 'best.safetensors');
   const args = ['train', '--data-path', 'photos', '-e', '1', '--size', '32', '-b', '4'];
   await fails(
@@ -259,8 +259,21 @@ test('train from weights: they have to fit', async () => {
     '1 missing: head.bias',
     '1 unexpected: extra',
   );
-  const good = await trimap(directory, [...args, '--base-width', '2', '--model', model, '--run', join('runs', 'from')]);
+  const split = join('runs', 'unet', 'split.json');
+  const good = await trimap(directory, [
+    ...args,
+    '--base-width',
+    '2',
+    '--model',
+    model,
+    '--split',
+    split,
+    '--name',
+    'from',
+  ]);
   assert.is(good.code, 0, good.stderr);
+  assert.match(good.stdout, `split of ${at(split)}: 10 training, 2 validation, 2 test photos\n`);
+  assert.equal(json('runs', 'from', 'split.json'), json(split));
   assert.is(json('runs', 'from', 'best.json').settings.initialWeights, at(model));
 });
 
