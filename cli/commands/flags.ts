@@ -36,4 +36,6 @@ export const splitSeed = flag('of the split of a folder that has none of its own
 
 export const json = { describe: 'print JSON instead of text', boolean: true, default: false } as const;
 
+export const quiet = { describe: 'show results and warnings alone', boolean: true } as const;
+
 export const model = (describe: string) => flag(describe, text('--model'));

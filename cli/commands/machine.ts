@@ -1,7 +1,7 @@
 /** Commands about the adapter and the networks' layers. */
 import { evenNumber, oneOf, text, wholeNumber } from '../arguments.js';
 import { command } from './define.js';
-import { adapter, flag, json, networkNames } from './flags.js';
+import { adapter, flag, json, networkNames, quiet } from './flags.js';
 
 const info = command({
   name: 'info',
@@ -25,6 +25,7 @@ const verify = command({
   flags: {
     golden: flag('folder with index.json and the cases [those that come with the package]', text('--golden')),
     adapter,
+    quiet,
     json: { ...json, describe: 'print one JSON object a case and line' },
   },
   epilogue:
