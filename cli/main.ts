@@ -43,6 +43,10 @@ const dataPath = flag(
   text('--data-path'),
 );
 const splitSeed = flag('of the split of a folder that has none of its own [42]', wholeNumber('--seed', 0));
+const checkpointActivations = {
+  describe: 'less memory: compute batch norm, ReLU and the like again for the gradients instead of keeping them',
+  boolean: true,
+} as const;
 const json = { describe: 'print JSON instead of text', boolean: true, default: false } as const;
 const model = (describe: string) => flag(describe, text('--model'));
 
@@ -112,6 +116,7 @@ function parse(argv: readonly string[]): unknown {
               boolean: true,
             },
             'no-fuse': { describe: 'plain plans: every op of the net is a pass over memory of its own', boolean: true },
+            'checkpoint-activations': checkpointActivations,
             'clip-norm': flag(
               'largest global norm of the gradients, 0 for any [1]',
               number('--clip-norm', 0, { inclusive: true }),
@@ -349,6 +354,7 @@ function benchCommands(y: Argv): Argv {
             ),
             'skip-compile': { describe: 'leave out how long compiling takes', boolean: true },
             memory: { describe: 'print the memory of the training step by tensor', boolean: true },
+            'checkpoint-activations': checkpointActivations,
             ...benchSizes,
             ...benchFlags,
           }),

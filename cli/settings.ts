@@ -67,6 +67,8 @@ export interface RunSettings extends ModelSettings {
   checkNumerics: boolean;
   /** Whether plans merge ops that pass over the same memory. */
   fuse: boolean;
+  /** Whether a training step computes cheap results again instead of keeping them for the gradients. */
+  checkpointActivations: boolean;
   /** Weights that the run started from; null for new ones. */
   initialWeights: string | null;
 }
@@ -95,6 +97,7 @@ export interface TrainFlags {
   border?: Border;
   checkNumerics?: boolean;
   noFuse?: boolean;
+  checkpointActivations?: boolean;
   model?: string;
   run?: string;
   resume?: string;
@@ -127,6 +130,7 @@ const DEFAULTS: Omit<RunSettings, 'dataPath' | 'classes'> = {
   earlyStopping: null,
   checkNumerics: false,
   fuse: true,
+  checkpointActivations: false,
   initialWeights: null,
 };
 
@@ -207,6 +211,7 @@ const readers: {
   earlyStopping: field(nullable(integer(undefined, 1))),
   checkNumerics: field(trueOrFalse),
   fuse: field(trueOrFalse),
+  checkpointActivations: field(trueOrFalse),
   initialWeights: (value) => (value === null ? null : resolve(String(value))),
 };
 
@@ -311,6 +316,7 @@ function settingsOf(flags: TrainFlags): Partial<RunSettings> {
     earlyStopping: earlyStopping === 0 ? null : earlyStopping,
     checkNumerics: flags.checkNumerics,
     fuse: flags.noFuse ? false : undefined,
+    checkpointActivations: flags.checkpointActivations,
     ...(model === undefined ? {} : { initialWeights: resolve(model) }),
     ...(dataPath === undefined ? {} : { dataPath: resolve(dataPath), sample: null }),
   };
@@ -395,6 +401,7 @@ export function trainingSettings(settings: RunSettings, microBatches: number): T
     statistics: augmentationStatistics(settings.augmentation),
     ema: settings.ema ?? undefined,
     checkNumerics: settings.checkNumerics,
+    checkpointActivations: settings.checkpointActivations,
   };
 }
 

@@ -4,7 +4,7 @@ import type { Cache } from '../data/cache.js';
 import type { Device } from '../engine/device.js';
 import { Variables } from '../engine/variables.js';
 import { EarlyStopping } from '../engine/earlyStopping.js';
-import { describeFused } from '../engine/fuse.js';
+import { describeCounts } from '../engine/fuse.js';
 import { EMA_STATE } from '../engine/ops/movingAverage.js';
 import type { Plan } from '../engine/plan.js';
 import { chooseMicroBatches, describeMicroBatches } from '../nets/microBatches.js';
@@ -131,7 +131,7 @@ async function run({ device, cache, settings, progress, runPath, initial, resume
   const microBatches = choosePart(device, settings, progress);
   progress.line('compiling the training step ...');
   const step = await TrainingStep.compile(device, variables, trainingSettings(settings, microBatches));
-  describeStep(step, variables, progress);
+  describeStep(step, variables, settings, progress);
   if (initial) loadWeights(variables, initial, settings);
   if (resumed) {
     loadWeights(variables, resumed.checkpoint, settings);
@@ -224,7 +224,7 @@ function choosePart(device: Device, settings: RunSettings, progress: Progress): 
   return choice.microBatches;
 }
 
-function describeStep(step: TrainingStep, variables: Variables, progress: Progress): void {
+function describeStep(step: TrainingStep, variables: Variables, settings: RunSettings, progress: Progress): void {
   const plans = [step.plan, ...(step.updatePlan ? [step.updatePlan] : [])];
   const sum = (of: (plan: Plan) => number) => plans.reduce((total, plan) => total + of(plan), 0);
   progress.line(
@@ -232,7 +232,10 @@ function describeStep(step: TrainingStep, variables: Variables, progress: Progre
       `${mebibytes(sum(({ memory }) => memory.transient + memory.inputs))} planned for a step ` +
       `(${mebibytes(Math.max(...plans.map(({ memory }) => memory.peak)))} at its peak), ` +
       `${mebibytes(variables.bytes)} for ${variables.parameterCount} parameters with gradients and optimizer state; ` +
-      `fused: ${describeFused(plans.map(({ fused }) => fused))}; ` +
+      `fused: ${describeCounts(plans.map(({ fused }) => fused))}; ` +
+      (settings.checkpointActivations
+        ? `computed again: ${describeCounts(plans.map(({ recomputed }) => recomputed))}; `
+        : '') +
       `pipelines compiled in ${(sum((plan) => plan.compileMs) / 1000).toFixed(1)} s`,
   );
 }
