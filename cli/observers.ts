@@ -125,6 +125,6 @@ export class Observers {
   }
 
   private report({ name }: RunObserver, error: unknown): void {
-    this.run.progress.line(`warning: ${name}: ${error instanceof Error ? error.message : error}; the run goes on`);
+    this.run.progress.warning(`${name}: ${error instanceof Error ? error.message : error}; the run goes on`);
   }
 }

@@ -114,5 +114,5 @@ export function describeUniform({ masks, empty, full }: MaskSummary): string | u
   if (masks === 0 || (empty < masks && full < masks)) return undefined;
   const what = empty === masks ? 'empty' : 'full';
   const which = masks === 1 ? 'the mask is' : `all ${masks} masks are`;
-  return `warning: ${which} ${what}; are these photos like those of the training, and was it long enough?`;
+  return `${which} ${what}; are these photos like those of the training, and was it long enough?`;
 }

@@ -70,6 +70,8 @@ export interface RunSettings extends ModelSettings {
   checkNumerics: boolean;
   /** Whether plans merge ops that pass over the same memory. */
   fuse: boolean;
+  /** Whether a training step computes cheap results again instead of keeping them for the gradients. */
+  checkpointActivations: boolean;
   /** Weights that the run started from; null for new ones. */
   initialWeights: string | null;
   /** Seconds after which the last checkpoint is written within an epoch. */
@@ -101,6 +103,7 @@ export interface TrainFlags {
   border?: Border;
   checkNumerics?: boolean;
   noFuse?: boolean;
+  checkpointActivations?: boolean;
   model?: string;
   /** Folder of the run, or its name in runs/. */
   run?: string;
@@ -145,6 +148,7 @@ const DEFAULTS: Omit<RunSettings, 'dataPath' | 'classes'> = {
   earlyStopping: null,
   checkNumerics: false,
   fuse: true,
+  checkpointActivations: false,
   initialWeights: null,
   saveEvery: 300,
 };
@@ -227,6 +231,7 @@ const readers: {
   earlyStopping: field(nullable(integer(undefined, 1))),
   checkNumerics: field(trueOrFalse),
   fuse: field(trueOrFalse),
+  checkpointActivations: field(trueOrFalse),
   initialWeights: (value) => (value === null ? null : resolve(String(value))),
   saveEvery: field(number(undefined, positive)),
 };
@@ -333,6 +338,7 @@ function settingsOf(flags: TrainFlags): Partial<RunSettings> {
     checkNumerics: flags.checkNumerics,
     saveEvery: flags.saveEvery,
     fuse: flags.noFuse ? false : undefined,
+    checkpointActivations: flags.checkpointActivations,
     ...(model === undefined ? {} : { initialWeights: resolve(model) }),
     ...(dataPath === undefined ? {} : { dataPath: resolve(dataPath), sample: null }),
     ...(flags.split === undefined ? {} : { split: resolve(flags.split) }),
@@ -409,6 +415,7 @@ export function trainingSettings(settings: RunSettings, microBatches: number): T
     statistics: augmentationStatistics(settings.augmentation),
     ema: settings.ema ?? undefined,
     checkNumerics: settings.checkNumerics,
+    checkpointActivations: settings.checkpointActivations,
   };
 }
 

@@ -1,7 +1,7 @@
 /** Commands that use what runs have made. */
 import { oneOf, probability, text, wholeNumber } from '../arguments.js';
 import { command } from './define.js';
-import { adapter, borders, flag, json, model, onBadFile } from './flags.js';
+import { adapter, borders, flag, json, model, onBadFile, quiet } from './flags.js';
 
 const evaluate = command({
   name: 'evaluate',
@@ -23,6 +23,7 @@ const evaluate = command({
     'legacy-metrics': { describe: "also the reports' own scores, under names of their own", boolean: true },
     'on-bad-file': onBadFile,
     adapter,
+    quiet,
     json,
   },
   run: async (given) => (await import('../evaluate.js')).evaluate(given),
@@ -46,6 +47,7 @@ const predict = command({
     threshold: flag('probability above which a pixel is foreground [0.5]', probability('--threshold')),
     'on-bad-file': onBadFile,
     adapter,
+    quiet,
   },
   run: async (given) => (await import('../predict.js')).predict(given),
 });

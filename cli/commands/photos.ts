@@ -1,7 +1,7 @@
 /** Commands about data sets. */
 import { text, wholeNumber } from '../arguments.js';
 import { command } from './define.js';
-import { adapter, dataPath, flag, json, onBadFile, splitSeed } from './flags.js';
+import { adapter, dataPath, flag, json, onBadFile, quiet, splitSeed } from './flags.js';
 
 const augment = command({
   name: 'augment',
@@ -18,6 +18,7 @@ const augment = command({
     output: flag('PNG file to write [augmentation.png]', text('--output')),
     'on-bad-file': onBadFile,
     adapter,
+    quiet,
   },
   run: async (given) => (await import('../contactSheet.js')).contactSheet(given),
 });
@@ -26,7 +27,7 @@ const stats = command({
   name: 'stats',
   describe: "mean and deviation of the training photos' channels, shares of the mask values, sizes",
   example: ['stats --data-path pets', 'the numbers to normalise your photos with'],
-  flags: { 'data-path': dataPath, seed: splitSeed, 'on-bad-file': onBadFile, json },
+  flags: { 'data-path': dataPath, seed: splitSeed, 'on-bad-file': onBadFile, quiet, json },
   run: async (given) => (await import('../stats.js')).stats(given),
 });
 
@@ -34,7 +35,7 @@ const check = command({
   name: 'check',
   describe: 'look at every file of a data set and list what is wrong; fails if anything is',
   example: ['check --data-path pets', 'look the data set over before a long training'],
-  flags: { 'data-path': dataPath, seed: splitSeed, json },
+  flags: { 'data-path': dataPath, seed: splitSeed, quiet, json },
   run: async (given) => (await import('../check.js')).check(given),
 });
 
@@ -45,6 +46,7 @@ const download = command({
   flags: {
     url: flag("address of a folder with the two archives [the data set's own site]", text('--url')),
     output: flag('folder for the data set [oxford-iiit-pet]', text('--output')),
+    quiet,
   },
   run: async (given) => (await import('../download.js')).download(given),
 });

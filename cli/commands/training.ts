@@ -1,7 +1,18 @@
 /** Commands that make runs. */
 import { evenNumber, folderName, number, oneOf, text, wholeNumber } from '../arguments.js';
 import { command } from './define.js';
-import { adapter, borders, dataPath, flag, json, lossNames, model, networkNames, onBadFile } from './flags.js';
+import {
+  adapter,
+  borders,
+  checkpointActivations,
+  dataPath,
+  flag,
+  json,
+  lossNames,
+  model,
+  networkNames,
+  onBadFile,
+} from './flags.js';
 
 const train = command({
   name: 'train',
@@ -45,6 +56,7 @@ const train = command({
       boolean: true,
     },
     'no-fuse': { describe: 'plain plans: every op of the net is a pass over memory of its own', boolean: true },
+    'checkpoint-activations': checkpointActivations,
     'clip-norm': flag(
       'largest global norm of the gradients, 0 for any [1]',
       number('--clip-norm', 0, { inclusive: true }),
