@@ -72,6 +72,8 @@ export interface RunSettings extends ModelSettings {
   initialWeights: string | null;
   /** Seconds after which the last checkpoint is written within an epoch. */
   saveEvery: number;
+  /** Whether the run writes event files for TensorBoard. */
+  tensorboard: boolean;
 }
 
 /** The flags of `train`; undefined where not given. */
@@ -103,6 +105,10 @@ export interface TrainFlags {
   run?: string;
   name?: string;
   saveEvery?: number;
+  tensorboard?: boolean;
+  dryRun?: boolean;
+  quiet?: boolean;
+  json?: boolean;
   onBadFile?: BadFilePolicy;
   adapter?: string;
 }
@@ -114,6 +120,8 @@ export interface ResumeFlags {
   epochs?: number;
   dataPath?: string;
   adapter?: string;
+  quiet?: boolean;
+  json?: boolean;
 }
 
 /** Report 3's training, with Dice of each image. */
@@ -143,6 +151,7 @@ const DEFAULTS: Omit<RunSettings, 'dataPath' | 'classes'> = {
   fuse: true,
   initialWeights: null,
   saveEvery: 300,
+  tensorboard: false,
 };
 
 /** A small job: on two cores 10 epochs take one to two minutes and reach a validation Dice of 0.87 to 0.89. */
@@ -224,6 +233,7 @@ const readers: {
   fuse: field(trueOrFalse),
   initialWeights: (value) => (value === null ? null : resolve(String(value))),
   saveEvery: field(number(undefined, positive)),
+  tensorboard: field(trueOrFalse),
 };
 
 function readOptimizer(given: unknown, key: string): OptimizerSettings {
@@ -327,6 +337,7 @@ function settingsOf(flags: TrainFlags): Partial<RunSettings> {
     earlyStopping: earlyStopping === 0 ? null : earlyStopping,
     checkNumerics: flags.checkNumerics,
     saveEvery: flags.saveEvery,
+    tensorboard: flags.tensorboard,
     fuse: flags.noFuse ? false : undefined,
     ...(model === undefined ? {} : { initialWeights: resolve(model) }),
     ...(dataPath === undefined ? {} : { dataPath: resolve(dataPath), sample: null }),

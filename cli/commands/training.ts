@@ -1,7 +1,18 @@
 /** Commands that make runs. */
 import { evenNumber, folderName, number, oneOf, text, wholeNumber } from '../arguments.js';
 import { command } from './define.js';
-import { adapter, borders, dataPath, flag, lossNames, model, networkNames, onBadFile } from './flags.js';
+import {
+  adapter,
+  borders,
+  dataPath,
+  flag,
+  jsonLines,
+  lossNames,
+  model,
+  networkNames,
+  onBadFile,
+  quiet,
+} from './flags.js';
 
 const train = command({
   name: 'train',
@@ -58,8 +69,15 @@ const train = command({
       'seconds after which the last checkpoint is written within an epoch: what a crash loses at most [300]',
       number('--save-every', 0),
     ),
+    tensorboard: { describe: "write TensorBoard's event files into the run's folder, too", boolean: true },
+    'dry-run': {
+      describe: 'load, build, do a few steps; print memory, speed and how long it would take; write nothing',
+      boolean: true,
+    },
     'on-bad-file': onBadFile,
     adapter,
+    quiet,
+    json: jsonLines,
   },
   run: async (given) => (await import('../train.js')).train(given),
 });
@@ -76,6 +94,8 @@ const resume = command({
     ),
     'data-path': flag('where the same photos are now [where they were]', text('--data-path')),
     adapter,
+    quiet,
+    json: jsonLines,
   },
   places: { run: { describe: "the run's folder", type: 'string', demandOption: true } },
   run: async (given) => (await import('../train.js')).resume(given),
