@@ -86,7 +86,7 @@ async function measure(
   const step = await TrainingStep.compile(device, variables, trainingSettings(settings, microBatches));
   const validBatch = Math.min(batchSize, counts.valid);
   const evaluation = await EvaluationStep.compile(device, variables, { ...modelSettings(settings), batch: validBatch });
-  describeStep(step, variables, progress);
+  describeStep(step, variables, settings, progress);
 
   const trainPixels = await firstOf(cache, 'train', batchSize);
   const validPixels = await firstOf(cache, 'valid', validBatch);

@@ -2,7 +2,7 @@
 import type { Cache } from '../data/cache.js';
 import type { Device } from '../engine/device.js';
 import { EarlyStopping } from '../engine/earlyStopping.js';
-import { describeFused } from '../engine/fuse.js';
+import { describeCounts } from '../engine/fuse.js';
 import { EMA_STATE } from '../engine/ops/movingAverage.js';
 import type { Plan } from '../engine/plan.js';
 import { Variables } from '../engine/variables.js';
@@ -60,7 +60,7 @@ export async function run(job: Job): Promise<void> {
   const microBatches = chooseParts(device, settings, progress);
   progress.line('compiling the training step ...');
   const step = await TrainingStep.compile(device, variables, trainingSettings(settings, microBatches));
-  describeStep(step, variables, progress);
+  describeStep(step, variables, settings, progress);
   if (initial) loadWeights(variables, initial, settings);
   if (resumed) {
     loadWeights(variables, resumed.checkpoint, settings);
@@ -287,14 +287,22 @@ const heldBytes = ({ memory }: Plan): number => memory.transient + memory.inputs
 
 const sum = (plans: readonly Plan[], of: (plan: Plan) => number) => plans.reduce((total, plan) => total + of(plan), 0);
 
-export function describeStep(step: TrainingStep, variables: Variables, progress: Progress): void {
+export function describeStep(
+  step: TrainingStep,
+  variables: Variables,
+  settings: RunSettings,
+  progress: Progress,
+): void {
   const plans = plansOf(step);
   progress.line(
     `plan: ${sum(plans, (plan) => plan.dispatchCount)} dispatches, ` +
       `${mebibytes(sum(plans, heldBytes))} planned for a step ` +
       `(${mebibytes(Math.max(...plans.map(({ memory }) => memory.peak)))} at its peak), ` +
       `${mebibytes(variables.bytes)} for ${variables.parameterCount} parameters with gradients and optimizer state; ` +
-      `fused: ${describeFused(plans.map(({ fused }) => fused))}; ` +
+      `fused: ${describeCounts(plans.map(({ fused }) => fused))}; ` +
+      (settings.checkpointActivations
+        ? `computed again: ${describeCounts(plans.map(({ recomputed }) => recomputed))}; `
+        : '') +
       `pipelines compiled in ${(sum(plans, (plan) => plan.compileMs) / 1000).toFixed(1)} s`,
   );
 }

@@ -68,6 +68,8 @@ export interface RunSettings extends ModelSettings {
   checkNumerics: boolean;
   /** Whether plans merge ops that pass over the same memory. */
   fuse: boolean;
+  /** Whether a training step computes cheap results again instead of keeping them for the gradients. */
+  checkpointActivations: boolean;
   /** Weights that the run started from; null for new ones. */
   initialWeights: string | null;
   /** Seconds after which the last checkpoint is written within an epoch. */
@@ -100,6 +102,7 @@ export interface TrainFlags {
   border?: Border;
   checkNumerics?: boolean;
   noFuse?: boolean;
+  checkpointActivations?: boolean;
   model?: string;
   /** Folder of the run, or its name in runs/. */
   run?: string;
@@ -149,6 +152,7 @@ const DEFAULTS: Omit<RunSettings, 'dataPath' | 'classes'> = {
   earlyStopping: null,
   checkNumerics: false,
   fuse: true,
+  checkpointActivations: false,
   initialWeights: null,
   saveEvery: 300,
   tensorboard: false,
@@ -231,6 +235,7 @@ const readers: {
   earlyStopping: field(nullable(integer(undefined, 1))),
   checkNumerics: field(trueOrFalse),
   fuse: field(trueOrFalse),
+  checkpointActivations: field(trueOrFalse),
   initialWeights: (value) => (value === null ? null : resolve(String(value))),
   saveEvery: field(number(undefined, positive)),
   tensorboard: field(trueOrFalse),
@@ -339,6 +344,7 @@ function settingsOf(flags: TrainFlags): Partial<RunSettings> {
     saveEvery: flags.saveEvery,
     tensorboard: flags.tensorboard,
     fuse: flags.noFuse ? false : undefined,
+    checkpointActivations: flags.checkpointActivations,
     ...(model === undefined ? {} : { initialWeights: resolve(model) }),
     ...(dataPath === undefined ? {} : { dataPath: resolve(dataPath), sample: null }),
   };
@@ -414,6 +420,7 @@ export function trainingSettings(settings: RunSettings, microBatches: number): T
     statistics: augmentationStatistics(settings.augmentation),
     ema: settings.ema ?? undefined,
     checkNumerics: settings.checkNumerics,
+    checkpointActivations: settings.checkpointActivations,
   };
 }
 

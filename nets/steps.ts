@@ -17,7 +17,7 @@ import { segmentationCounts } from '../engine/ops/segmentationCounts.js';
 import { sigmoid } from '../engine/ops/sigmoid.js';
 import { thresholdCounts, type ThresholdGrid } from '../engine/ops/thresholdCounts.js';
 import { createOptimizer, type Optimizer, type OptimizerSettings, placeGradients } from '../engine/optimizers.js';
-import { Plan } from '../engine/plan.js';
+import { Plan, type PlanOptions } from '../engine/plan.js';
 import { SettingsError } from '../engine/settings.js';
 import type { Variables } from '../engine/variables.js';
 import { type Initialisation, NetContext } from './context.js';
@@ -85,7 +85,16 @@ export interface TrainingSettings extends ModelSettings {
   ema?: number;
   /** Makes `nonFinite` work. */
   checkNumerics?: boolean;
+  /** See `PlanOptions.checkpointActivations`. */
+  checkpointActivations?: boolean;
 }
+
+/** What a training step's plans are made with. */
+export const planOptions = ({
+  fuse,
+  checkNumerics,
+  checkpointActivations,
+}: TrainingSettings): Omit<PlanOptions, 'outputs'> => ({ fuse, checkNumerics, checkpointActivations });
 
 /** What a step says of itself. */
 export interface StepResult {
@@ -217,7 +226,7 @@ export class TrainingStep {
   static async compile(device: Device, variables: Variables, settings: TrainingSettings): Promise<TrainingStep> {
     const recorded = recordTraining(variables, settings);
     const compile = ({ graph, outputs }: Recorded) =>
-      Plan.compile(device, graph, { outputs, checkNumerics: settings.checkNumerics, fuse: settings.fuse });
+      Plan.compile(device, graph, { outputs, ...planOptions(settings) });
     const plan = await compile(recorded.pass);
     plan.write(recorded.one, [1 / (settings.microBatches ?? 1)]);
     const updatePlan = recorded.update && (await compile(recorded.update));

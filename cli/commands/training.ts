@@ -4,6 +4,7 @@ import { command } from './define.js';
 import {
   adapter,
   borders,
+  checkpointActivations,
   dataPath,
   flag,
   jsonLines,
@@ -55,6 +56,7 @@ const train = command({
       boolean: true,
     },
     'no-fuse': { describe: 'plain plans: every op of the net is a pass over memory of its own', boolean: true },
+    'checkpoint-activations': checkpointActivations,
     'clip-norm': flag(
       'largest global norm of the gradients, 0 for any [1]',
       number('--clip-norm', 0, { inclusive: true }),
