@@ -2,7 +2,7 @@
 import type { DeviceTraits } from '../device.js';
 import type { Tensor } from '../graph.js';
 import { vec4s } from '../layout.js';
-import type { ImageRange, Lowering, Storage } from '../lowering.js';
+import type { Binding, ImageRange, Lowering, Storage } from '../lowering.js';
 import type { Geometry } from './convolution.js';
 import { stridedSum } from './stridedSum.js';
 
@@ -54,7 +54,7 @@ export function headInputGradient(to: Lowering, { dy, w, dx }: { dy: Tensor; w: 
 }
 
 /** dw from x and dy, in two levels: sums of lines of pixels, then of the lines. */
-export function headFilterGradient(to: Lowering, { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Tensor }): void {
+export function headFilterGradient(to: Lowering, { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Binding }): void {
   const quads = vec4s(x.shape[1]);
   const ranges = to.batches(x, dy);
   // Lines of about as many pixels as there are lines.

@@ -6,7 +6,7 @@
 import type { DeviceTraits } from '../device.js';
 import type { Tensor } from '../graph.js';
 import { vec4s } from '../layout.js';
-import type { Lowering, Storage } from '../lowering.js';
+import type { Binding, Lowering, Storage } from '../lowering.js';
 import type { Geometry } from './convolution.js';
 import { splitSum } from './splitSum.js';
 
@@ -87,16 +87,21 @@ export function convolveInside(
 /** The gradient of the filter; dy is that of the convolution's output. */
 export function insideFilterGradient(
   to: Lowering,
-  { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Tensor },
+  { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Binding },
   geometry: Geometry,
 ): void {
   const lanes = to.traits.subgroupSize;
   const { params, width, blocks } = layOut(to.traits, { x, y: dy }, geometry);
-  const { inputQuads, kernelHeight, kernelWidth } = params(1);
+  const { inputQuads, kernelHeight, kernelWidth, slots } = params(1);
   const rows = inputQuads * kernelHeight * kernelWidth;
   const down = Math.ceil(rows / ROWS);
   // With fewer pixels a split its partial filter would weigh more than its sum.
-  const sum = { units: (images: number) => params(images).pixels, workgroups: blocks * down, step: 64 };
+  const sum = {
+    units: (images: number) => params(images).pixels,
+    workgroups: blocks * down,
+    step: 64,
+    bytes: rows * slots * 16,
+  };
   splitSum(to, dw, [x, dy], sum, ({ range, perSplit, splits, partial }) =>
     to.dispatch({
       shader: 'conv2dInsideWeightGradientSubgroup',

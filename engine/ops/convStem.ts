@@ -2,7 +2,7 @@
 import type { DeviceTraits } from '../device.js';
 import type { Tensor } from '../graph.js';
 import { vec4s } from '../layout.js';
-import type { Lowering, Storage } from '../lowering.js';
+import type { Binding, Lowering, Storage } from '../lowering.js';
 import type { Geometry } from './convolution.js';
 import { widthFor } from './convInside.js';
 import { splitSum } from './splitSum.js';
@@ -74,7 +74,7 @@ export function convolveStem(
 /** The gradient of the filter; dy is that of the convolution's output. */
 export function stemFilterGradient(
   to: Lowering,
-  { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Tensor },
+  { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Binding },
   geometry: Geometry,
 ): void {
   const { constants, params, blocks } = layOut(to.traits, { x, y: dy }, geometry);
@@ -82,13 +82,19 @@ export function stemFilterGradient(
   const most = Math.max(1, Math.floor(MOST_SUMS / (width * constants.INPUTS * constants.VECTOR)));
   const down = Math.ceil(height / most);
   const units = (images: number) => images * params.outputHeight * Math.ceil(params.outputWidth / TILE_COLUMNS);
-  splitSum(to, dw, [x, dy], { units, workgroups: blocks * down, step: 8 }, ({ range, perSplit, splits, partial }) =>
-    to.dispatch({
-      shader: 'conv2dStemWeightGradientSubgroup',
-      constants: { ...constants, TAP_ROWS: Math.ceil(height / down) },
-      params: { ...params, units: units(range.count), unitsPerSplit: perSplit },
-      bindings: { x: to.images(x, range), dy: to.images(dy, range), dw: partial },
-      workgroups: [blocks, down, splits],
-    }),
+  const bytes = height * width * params.outputQuads * 4 * 16;
+  splitSum(
+    to,
+    dw,
+    [x, dy],
+    { units, workgroups: blocks * down, step: 8, bytes },
+    ({ range, perSplit, splits, partial }) =>
+      to.dispatch({
+        shader: 'conv2dStemWeightGradientSubgroup',
+        constants: { ...constants, TAP_ROWS: Math.ceil(height / down) },
+        params: { ...params, units: units(range.count), unitsPerSplit: perSplit },
+        bindings: { x: to.images(x, range), dy: to.images(dy, range), dw: partial },
+        workgroups: [blocks, down, splits],
+      }),
   );
 }

@@ -1,6 +1,5 @@
 import type { Tensor } from '../graph.js';
-import { byteLength } from '../layout.js';
-import type { ImageRange, Lowering, Storage } from '../lowering.js';
+import type { Binding, ImageRange, Lowering } from '../lowering.js';
 import { stridedSum } from './stridedSum.js';
 
 /** Most bytes of partial filters. */
@@ -13,7 +12,7 @@ export interface Part {
   perSplit: number;
   splits: number;
   /** Gets one filter for each split, one after the other. */
-  partial: Storage;
+  partial: Binding;
 }
 
 /**
@@ -23,15 +22,20 @@ export interface Part {
  * @param units of the sum for that many images
  * @param workgroups of one split
  * @param step a split takes a multiple of it
+ * @param bytes of the filter
  */
 export function splitSum(
   to: Lowering,
-  dw: Tensor,
+  dw: Binding,
   images: readonly Tensor[],
-  { units, workgroups, step }: { units: (images: number) => number; workgroups: number; step: number },
+  {
+    units,
+    workgroups,
+    step,
+    bytes,
+  }: { units: (images: number) => number; workgroups: number; step: number; bytes: number },
   dispatch: (part: Part) => void,
 ): void {
-  const bytes = byteLength(dw.shape, dw.layout);
   // Enough workgroups to fill the adapter, as far as the partial filters stay within bounds.
   const wanted = Math.ceil((to.traits.cpu ? 64 : 1024) / workgroups);
   const most = Math.floor(Math.min(PARTIAL_BYTES, to.traits.maxBindingBytes) / bytes);
@@ -42,7 +46,7 @@ export function splitSum(
   });
   const splits = Math.max(...parts.map((part) => part.splits));
   const direct = parts.length === 1 && splits === 1;
-  const partial: Storage = direct ? dw : to.scratch('partial filters', [(splits * bytes) / 4], 'vector');
+  const partial: Binding = direct ? dw : to.scratch('partial filters', [(splits * bytes) / 4], 'vector');
   parts.forEach((part, i) => {
     dispatch({ ...part, partial });
     if (!direct) stridedSum(to, partial, (part.splits * bytes) / 16, dw, bytes / 16, i > 0);
