@@ -147,11 +147,13 @@ fn statistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_ind
   let step = place.lines * params.quads;
   var all = Moments();
   var pixel = place.pixel;
+  // A mean far from 0 would be rounded at every merge; its distance from a value of the channel is not.
+  let near = x[min(pixel, params.pixels - 1) * params.quads + place.quad];
   // Eight at a time: their own mean, squared distances from it, and one merge.
   for (; pixel + 7 * place.lines < place.end; pixel += 8 * place.lines) {
     let at = pixel * params.quads + place.quad;
 #for i in 0..8
-    let v${i} = x[at + ${i} * step];
+    let v${i} = x[at + ${i} * step] - near;
 #end
     let m = (((v0 + v1) + (v2 + v3)) + ((v4 + v5) + (v6 + v7))) / 8;
     var squares = vec4f();
@@ -161,8 +163,9 @@ fn statistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_ind
     all = merge(all, Moments(8, m, squares));
   }
   for (; pixel < place.end; pixel += place.lines) {
-    all = merge(all, Moments(1, x[pixel * params.quads + place.quad], vec4f()));
+    all = merge(all, Moments(1, x[pixel * params.quads + place.quad] - near, vec4f()));
   }
+  all.mean += near;
 #if MERGE
   all = mergeLines(local, all);
   if (local >= params.width) {
@@ -186,10 +189,11 @@ fn finishStatistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocati
     return;
   }
 #end
+  let near = partials[quad * 3 + 1];
   var all = Moments();
   for (var i = local / params.width; i < params.partials; i += THREADS / params.width) {
     let at = (i * params.quads + quad) * 3;
-    all = merge(all, Moments(partials[at].x, partials[at + 1], partials[at + 2]));
+    all = merge(all, Moments(partials[at].x, partials[at + 1] - near, partials[at + 2]));
   }
 #if MERGE
   all = mergeLines(local, all);
@@ -197,10 +201,11 @@ fn finishStatistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocati
     return;
   }
 #end
+  let batchMean = all.mean + near;
   let biased = all.squares / all.count;
-  mean_out[quad] = all.mean;
+  mean_out[quad] = batchMean;
   variance_out[quad] = biased;
-  running_mean[quad] += (all.mean - running_mean[quad]) * params.momentum;
+  running_mean[quad] += (batchMean - running_mean[quad]) * params.momentum;
   running_variance[quad] += (biased * params.unbiased - running_variance[quad]) * params.momentum;
 }
 
