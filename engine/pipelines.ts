@@ -40,6 +40,11 @@ export function readInterface(shader: string, source: string): ShaderInterface {
   )) {
     storage.set(name, { binding: Number(binding), writable: access === 'read_write' });
   }
+  for (const [, binding, name] of source.matchAll(
+    /@group\(0\)\s*@binding\((\d+)\)\s*var\s+(\w+)\s*:\s*texture_storage_2d<rgba32float,\s*read>/g,
+  )) {
+    storage.set(name, { binding: Number(binding), writable: false });
+  }
   return { params, storage };
 }
 

@@ -10,9 +10,13 @@ diagnostic(off, subgroup_uniformity);
 //   serves all nine taps by subgroupBroadcast. Loads are the price on a software adapter: 31 gathers feed 4608
 //   multiply-adds per lane at 8x8 pixels, two vectors and 8 lanes. More accumulators than registers do not hurt; a row
 //   of taps at a time keeps the blocks of code short enough for LLVM.
-//   Measured, 64->64 channels, 64x64, N=2: 22 GFLOP/s on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz
-//   Xeon, and 4 s to compile. No gain: row by row over all four channels (19), three multiply-adds on one accumulator
-//   in a row (18).
+//   Measured, 64->64 channels, 64x64, N=2, 8x8 pixels, on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz
+//   Xeon, one and two vectors: 22 and 25 GFLOP/s from buffers (4 and 7 s to compile), 44 and 48 from textures (2 and
+//   3.6 s); all loads taken out of the loop 50. No gain: row by row over all four channels (19 instead of 22), three
+//   multiply-adds on one accumulator in a row (18); with two vectors 12x8 pixels (50, and longer to compile), 8x4 (33
+//   instead of 38 from sampled textures), 4x4 of four vectors (27); rows of LANES pixels with a loop over ky (28); the
+//   filter in a uniform buffer (34); 16 lanes (LP_NATIVE_VECTOR_WIDTH=512): from buffers 18 to 25, filter in a uniform
+//   buffer 29, and from textures the upper 8 lanes get zeros.
 // Dispatch: x = tiles along the row, y = batch * tiles along the column, z = blocks of LANES*VECTORS channels.
 // Assigns y, pads included.
 

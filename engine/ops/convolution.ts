@@ -77,10 +77,7 @@ export function chooseConvolve(
   return chooseSubgroup(traits, geometry, [batch, channels, height, width], texels);
 }
 
-/**
- * Registers tiles of the subgroup forms: [rows, columns, vectors of channels] of the 3x3 form, [pixels, vectors] of the other.
- * Wider ones do not pay: 12x8 pixels of two vectors are level with 8x8 and take half as long again to compile.
- */
+/** Register tiles of the subgroup forms: [rows, columns, vectors of channels] of the 3x3 form, [pixels, vectors] of the other. */
 const TILES = [
   [8, 8, 2],
   [8, 8, 1],
@@ -219,10 +216,19 @@ interface FilterGradientForm {
   /** A split takes a multiple of `step` units of the sum, `least` or more. A unit is a pixel, or a column of pixels. */
   step: number;
   least: number;
+  /** Output pixels of a column, where the units are columns. */
+  columns?: number;
 }
 
-/** The form of `filterGradient`, decided from shapes and adapter alone. */
-export function chooseFilterGradient(traits: DeviceTraits, geometry: Geometry): FilterGradientForm {
+/**
+ * The form of `filterGradient`, decided from shapes and adapter alone.
+ * @param texels whether textures can stand in for x and dy
+ */
+export function chooseFilterGradient(
+  traits: DeviceTraits,
+  geometry: Geometry,
+  texels = false,
+): FilterGradientForm {
   const { kernels, subgroupSize: lanes } = traits;
   const name = 'conv2dWeightGradient';
   if (kernels === 'plain') {
@@ -231,11 +237,19 @@ export function chooseFilterGradient(traits: DeviceTraits, geometry: Geometry): 
   if (kernels === 'tiled') {
     return { shader: `${name}Tiled`, constants: {}, channels: 64, rows: 16, step: 16, least: 256 };
   }
+  const TEXELS = texels ? TEXEL_SHIFT : 0;
+  if (is3x3(geometry) && texels) {
+    const [parts, columns] = [2, 4];
+    const constants = { LANES: lanes, PARTS: parts, COLUMNS: columns, TEXELS };
+    const channels = (4 * lanes) / parts;
+    return { shader: `${name}Texels3x3`, constants, channels, rows: parts * 9, step: 1, least: 1, columns };
+  }
   if (is3x3(geometry)) {
     const constants = { LANES: lanes, QUADS: 2 };
-    return { shader: `${name}Subgroup3x3`, constants, channels: lanes, rows: 2 * 9, step: 1, least: 1 };
+    const columns = lanes - 2;
+    return { shader: `${name}Subgroup3x3`, constants, channels: lanes, rows: 2 * 9, step: 1, least: 1, columns };
   }
-  const constants = { LANES: lanes, ROWS: 4 };
+  const constants = { LANES: lanes, ROWS: 4, TEXELS };
   return { shader: `${name}Subgroup`, constants, channels: 4 * lanes, rows: 4, step: lanes, least: 64 };
 }
 
@@ -253,8 +267,9 @@ export function filterGradient(
   geometry: Geometry,
 ): void {
   const { kernel, padding, transposed } = geometry;
-  const form = chooseFilterGradient(to.traits, geometry);
-  const columns = form.shader === 'conv2dWeightGradientSubgroup3x3' ? to.traits.subgroupSize - 2 : undefined;
+  const texels = to.batches(x, dy).every((range) => to.texels(to.images(x, range), to.images(dy, range)));
+  const form = chooseFilterGradient(to.traits, geometry, texels);
+  const { columns } = form;
   const plain = form.shader === 'conv2dWeightGradientPlain';
   const taps = kernel[0] * kernel[1];
   const filterVec4s = quads(x) * taps * quads(dy) * 4;
@@ -306,6 +321,7 @@ export function filterGradient(
       constants: form.constants,
       params: { batch: part.range.count, ...params },
       bindings: columns ? { x: a, dy: b, dw: partial } : { a, b, dw: partial },
+      texels: texels ? (columns ? ['x', 'dy'] : ['a', 'b']) : [],
       workgroups: plain ? to.flat(filterVec4s) : [across, down, part.splits],
     });
     if (!direct) stridedSum(to, partial, part.splits * filterVec4s, dw, filterVec4s, i > 0);
