@@ -10,6 +10,7 @@ import { type Binding, type Dispatch, Lowering, Scratch, type Storage, storageBy
 import { assignSlots, type Lifetime, type MemoryReport, reportMemory } from './memory.js';
 import { checkFinite, firstNonFinite, type NonFinite, type NumericsChecks } from './numerics.js';
 import type { Pipeline } from './pipelines.js';
+import { recomputeNodes } from './recompute.js';
 import { copyTexels, createTexels, planTexels, type TexelCopy, type TexelPlan } from './texels.js';
 
 export interface PlanOptions {
@@ -24,6 +25,8 @@ export interface PlanOptions {
    * is fused then.
    */
   fuse?: boolean;
+  /** Computes cheap results again in the backward pass instead of keeping them (`recompute.ts`). Default false. */
+  checkpointActivations?: boolean;
   /** Takes the variables' values from another set of arenas (`Variables.valuesOf`), such as `ema`. */
   values?: string;
 }
@@ -76,6 +79,8 @@ export class Plan {
     readonly memory: MemoryReport,
     /** How many nodes of each kind stand for several that were recorded. */
     readonly fused: Readonly<Record<string, number>>,
+    /** How often each op is called once more, for gradients. */
+    readonly recomputed: Readonly<Record<string, number>>,
     /** Milliseconds spent compiling pipelines. */
     readonly compileMs: number,
   ) {}
@@ -83,7 +88,7 @@ export class Plan {
   /** Makes the plan: dead nodes dropped, the others fused, nodes lowered in the order they were recorded, memory assigned, pipelines compiled. */
   static async compile(device: Device, graph: Graph, options: PlanOptions): Promise<Plan> {
     const arrangement = arrange(device, graph, options);
-    const { dispatches, lifetimes, slots, slotOf, checks, memory, fused } = arrangement;
+    const { dispatches, lifetimes, slots, slotOf, checks, memory, fused, recomputed } = arrangement;
 
     const start = performance.now();
     const pipelines = await Promise.all(dispatches.map((dispatch) => requestPipeline(device, dispatch)));
@@ -119,7 +124,7 @@ export class Plan {
         texels: dispatch.texels ?? [],
         copies: texels.copiesBefore(i),
       }));
-      return new Plan(device, commands, places, owned, checks, memory, fused, compileMs);
+      return new Plan(device, commands, places, owned, checks, memory, fused, recomputed, compileMs);
     });
   }
 
@@ -254,12 +259,19 @@ interface Arrangement {
   checks: NumericsChecks | undefined;
   memory: MemoryReport;
   fused: Readonly<Record<string, number>>;
+  recomputed: Readonly<Record<string, number>>;
 }
 
 function arrange(device: Device, graph: Graph, options: PlanOptions): Arrangement {
-  const { outputs, poison, checkNumerics, fuse = true } = options;
+  const { outputs, poison, checkNumerics, fuse = true, checkpointActivations } = options;
   const needed = neededNodes(graph, outputs);
-  const { nodes, fused } = fuse && !checkNumerics ? fuseNodes(needed, outputs) : { nodes: needed, fused: {} };
+  const { nodes: merged, fused } =
+    fuse && !checkNumerics
+      ? fuseNodes(needed, outputs, device.traits.storageOffsetAlignment)
+      : { nodes: needed, fused: {} };
+  const { nodes, recomputed } = checkpointActivations
+    ? recomputeNodes(merged, outputs)
+    : { nodes: merged, recomputed: {} };
   const groups = nodes.map((node) => lower(device, node));
   const checks = checkNumerics ? checkFinite(device, nodes, groups) : undefined;
   const lowered = checks?.dispatches ?? groups.flat();
@@ -269,7 +281,7 @@ function arrange(device: Device, graph: Graph, options: PlanOptions): Arrangemen
   const texels = planTexels(device.pipelines, dispatches);
   const textures = assignSlots(texels.copies);
   const memory = reportMemory(lifetimes, slots, slotOf, graph.inputs.map(storageBytes), textures.slots);
-  return { dispatches, lifetimes, slots, slotOf, texels, textures, checks, memory, fused };
+  return { dispatches, lifetimes, slots, slotOf, texels, textures, checks, memory, fused, recomputed };
 }
 
 /** The memory that a plan will take, without making any of it and without compiling anything. */

@@ -7,13 +7,19 @@
  * | gradient of the input  | transposeFilter, convolve (transposed when strided) | transposeFilter, convolve     |
  * | gradient of the filter | filterGradient, taps shift x                        | filterGradient, taps shift dy |
  * | gradient of the bias   | channelSum                                          | channelSum                    |
+ *
+ * Shapes with kernels of their own: `convHead.ts`, `convInside.ts`, `convStem.ts`.
  */
 import type { DeviceTraits } from '../device.js';
 import { type Op, recordOne, type Tensor } from '../graph.js';
-import { filterSizes, vec4s } from '../layout.js';
+import { byteLength, filterSizes, vec4s } from '../layout.js';
 import type { Binding, Lowering, Scratch, Storage } from '../lowering.js';
 import { TEXEL_SHIFT } from '../texels.js';
 import type { Constants } from '../wgsl.js';
+import { convolveHead, headFilterGradient, isHead } from './convHead.js';
+import { convolveInside, insideFilterGradient, isInside } from './convInside.js';
+import { convolveStem, isStem, stemFilterGradient } from './convStem.js';
+import { stridedSum } from './stridedSum.js';
 
 /** Rows, columns. */
 export type Pair = readonly [number, number];
@@ -142,6 +148,9 @@ export function convolve(
   { x, w, bias, y }: { x: Tensor; w: Storage; bias?: Tensor; y: Tensor },
   geometry: Geometry,
 ): void {
+  if (isHead(to.traits, geometry, y)) return convolveHead(to, { x, w, bias, y });
+  if (isInside(to.traits, geometry, x, y)) return convolveInside(to, { x, w, bias, y }, geometry);
+  if (isStem(to.traits, geometry, x)) return convolveStem(to, { x, w, bias, y }, geometry);
   const { kernel, stride, padding, transposed } = geometry;
   const [, , height, width] = y.shape;
   for (const range of to.batches(x, y)) {
@@ -191,17 +200,33 @@ export function convolve(
   }
 }
 
+/** Consecutive input channels of a filter (O, C, kh, kw); `first` is a multiple of 4. */
+export interface FilterPart {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Where the weights of some input channels lie: a filter's reduction is its outermost axis, so they lie together. */
+export function filterPart(w: Tensor, { first, count }: FilterPart): Binding {
+  const [out, channels, ...kernel] = w.shape;
+  if (first === 0 && count === channels) return w;
+  const bytes = (reduction: number): number => byteLength([out, reduction, ...kernel], w.layout);
+  return { storage: w, offset: first === 0 ? 0 : bytes(first), bytes: bytes(count) };
+}
+
 /**
  * The filter with reduction and out channels swapped, and its taps turned by 180 degrees if `flip`.
  * @param w in either filter layout
+ * @param part input channels of w that are wanted; all where it is not given
  */
-export function transposeFilter(to: Lowering, w: Tensor, flip: boolean): Scratch {
-  const { out, reduction, taps } = filterSizes(w.shape, w.layout);
+export function transposeFilter(to: Lowering, w: Tensor, flip: boolean, part?: FilterPart): Scratch {
+  const { out, reduction: channels, taps } = filterSizes(w.shape, w.layout);
+  const reduction = part?.count ?? channels;
   const y = to.scratch('transposed filter', [reduction, out, w.shape[2], w.shape[3]], 'filter');
   to.dispatch({
     shader: 'filterTranspose',
     params: { inputQuads: vec4s(reduction), outputQuads: vec4s(out), taps, flip: Number(flip) },
-    bindings: { w, y },
+    bindings: { w: part ? filterPart(w, part) : w, y },
     workgroups: to.flat(vec4s(out) * taps * vec4s(reduction)),
   });
   return y;
@@ -263,9 +288,12 @@ const PARTIAL_BYTES = 64 * 2 ** 20;
  */
 export function filterGradient(
   to: Lowering,
-  { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Tensor },
+  { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Binding },
   geometry: Geometry,
 ): void {
+  if (isHead(to.traits, geometry, dy)) return headFilterGradient(to, { x, dy, dw });
+  if (isInside(to.traits, geometry, x, dy)) return insideFilterGradient(to, { x, dy, dw }, geometry);
+  if (isStem(to.traits, geometry, x)) return stemFilterGradient(to, { x, dy, dw }, geometry);
   const { kernel, padding, transposed } = geometry;
   const texels = to.batches(x, dy).every((range) => to.texels(to.images(x, range), to.images(dy, range)));
   const form = chooseFilterGradient(to.traits, geometry, texels);
@@ -290,7 +318,7 @@ export function filterGradient(
   });
   const splits = Math.max(...parts.map((part) => part.splits));
   const direct = parts.length === 1 && splits === 1;
-  const partial: Storage = direct ? dw : to.scratch('partial filters', [splits * filterVec4s * 4], 'vector');
+  const partial: Binding = direct ? dw : to.scratch('partial filters', [splits * filterVec4s * 4], 'vector');
 
   parts.forEach((part, i) => {
     const a = to.images(x, part.range);
@@ -326,12 +354,6 @@ export function filterGradient(
     });
     if (!direct) stridedSum(to, partial, part.splits * filterVec4s, dw, filterVec4s, i > 0);
   });
-}
-
-/** y = (y or 0) + the sum of x's runs of `count` vec4s. */
-function stridedSum(to: Lowering, x: Binding, total: number, y: Binding, count: number, accumulate: boolean): void {
-  const params = { count, total, accumulate: Number(accumulate) };
-  to.dispatch({ shader: 'stridedSum', params, bindings: { x, y }, workgroups: to.flat(count) });
 }
 
 /** One operand of a filter gradient: the one that the taps shift moves by the stride as well. */
