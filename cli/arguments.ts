@@ -14,6 +14,15 @@ export const text =
   (value: unknown): string =>
     single(flag, value);
 
+/** Of a run, in runs/. */
+export function folderName(value: unknown): string {
+  const given = single('--name', value);
+  if (/^[\p{L}\p{N}][\p{L}\p{N}._ -]*$/u.test(given) && !given.endsWith('.')) return given;
+  throw new UsageError(
+    `--name ${given}: give a name of letters, digits, . _ - and blanks, such as unet-512; --run takes paths`,
+  );
+}
+
 /** One of a list of names. */
 export const oneOf =
   <T extends string>(flag: string, names: readonly T[]) =>
@@ -48,6 +57,16 @@ export const number =
       `${flag} ${given}: give a number ${inclusive ? `of ${bound} or more` : `above ${bound}`}, such as 0.001 or 1e-3`,
     );
   };
+
+/** An even number from 2 on. */
+export const evenNumber = (flag: string): ((value: unknown) => number) => {
+  const check = wholeNumber(flag, 2);
+  return (value) => {
+    const width = check(value);
+    if (width % 2 !== 0) throw new UsageError(`${flag} ${width}: give an even number, such as ${width + 1}`);
+    return width;
+  };
+};
 
 /**
  * A probability, neither 0 nor 1.
