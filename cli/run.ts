@@ -58,7 +58,7 @@ export async function run(job: Job): Promise<void> {
   const microBatches = choosePart(device, settings, progress);
   progress.line('compiling the training step ...');
   const step = await TrainingStep.compile(device, variables, trainingSettings(settings, microBatches));
-  describeStep(step, variables, progress);
+  describeStep(step, variables, settings, progress);
   if (initial) loadWeights(variables, initial, settings);
   if (resumed) {
     loadWeights(variables, resumed.checkpoint, settings);
@@ -283,7 +283,7 @@ const heldBytes = ({ memory }: Plan): number => memory.transient + memory.inputs
 
 const sum = (plans: readonly Plan[], of: (plan: Plan) => number) => plans.reduce((total, plan) => total + of(plan), 0);
 
-function describeStep(step: TrainingStep, variables: Variables, progress: Progress): void {
+function describeStep(step: TrainingStep, variables: Variables, settings: RunSettings, progress: Progress): void {
   const plans = plansOf(step);
   progress.line(
     `plan: ${sum(plans, (plan) => plan.dispatchCount)} dispatches, ` +
@@ -291,7 +291,7 @@ function describeStep(step: TrainingStep, variables: Variables, progress: Progre
       `(${mebibytes(Math.max(...plans.map(({ memory }) => memory.peak)))} at its peak), ` +
       `${mebibytes(variables.bytes)} for ${variables.parameterCount} parameters with gradients and optimizer state; ` +
       `fused: ${describeCounts(plans.map(({ fused }) => fused))}; ` +
-      (plans.some(({ recomputed }) => Object.keys(recomputed).length > 0)
+      (settings.checkpointActivations
         ? `computed again: ${describeCounts(plans.map(({ recomputed }) => recomputed))}; `
         : '') +
       `pipelines compiled in ${(sum(plans, (plan) => plan.compileMs) / 1000).toFixed(1)} s`,

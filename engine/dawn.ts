@@ -42,7 +42,8 @@ function nap(): void {
 
 /**
  * Dawn's bindings poll for completion in every turn of the event loop, which keeps a core busy while a promise is pending.
- * On a software adapter that core is the kernel's: sleeping 1 ms a turn made training 1.5 times as fast on two cores.
+ * On a software adapter that core is the kernel's: sleeping 1 ms a turn made training 1.5 times as fast on two cores,
+ * and leaves 3 to 5 % of a core to waiting (llvmpipe, the main thread's own processor time over steps of a second).
  */
 async function idle<T>(promise: Promise<T>): Promise<T> {
   waiting++;
