@@ -3,6 +3,7 @@
  * A browser needs another file of this kind and nothing else.
  */
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { create, globals } from 'webgpu';
 import { Device, DeviceError, type KernelFamily } from './device.js';
 
@@ -86,5 +87,8 @@ export async function openDevice({ adapter: wanted, kernels, exactTimestamps }: 
   if (wanted && !named && !found.toLowerCase().includes(wanted.toLowerCase())) {
     throw new DeviceError(`no WebGPU adapter matches --adapter ${wanted}; without the flag "${found}" is used`);
   }
-  return Device.open(adapter, { shaderText, idle, kernels, name: found });
+  const another = () => requestAdapter(named ? [`adapter=${wanted}`] : []);
+  // More would wait for the longest shader all the same.
+  const helpers = { count: Math.min(availableParallelism(), 8) - 1, adapter: another };
+  return Device.open(adapter, { shaderText, idle, kernels, name: found, helpers });
 }

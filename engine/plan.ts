@@ -9,7 +9,8 @@ import { byteLength, pack, unpack } from './layout.js';
 import { type Binding, type Dispatch, Lowering, Scratch, type Storage, storageBytes } from './lowering.js';
 import { assignSlots, type Lifetime, type MemoryReport, reportMemory } from './memory.js';
 import { checkFinite, firstNonFinite, type NonFinite, type NumericsChecks } from './numerics.js';
-import type { Pipeline } from './pipelines.js';
+import { useFirst } from './firstUse.js';
+import type { Pipeline, PipelineRequest } from './pipelines.js';
 import { recomputeNodes } from './recompute.js';
 import { copyTexels, createTexels, planTexels, type TexelCopy, type TexelPlan } from './texels.js';
 
@@ -100,7 +101,9 @@ export class Plan {
     const { dispatches, lifetimes, slots, slotOf, checks, memory, fused, recomputed } = arrangement;
 
     const start = performance.now();
-    const pipelines = await Promise.all(dispatches.map((dispatch) => requestPipeline(device, dispatch)));
+    const requests = dispatches.map((dispatch) => requestOf(device, dispatch));
+    const pipelines = await Promise.all(requests.map((request) => device.pipelines.get(request)));
+    if (device.traits.cpu) await useFirst(device, requests);
     const compileMs = performance.now() - start;
 
     return device.checked('the plan', () => {
@@ -379,19 +382,19 @@ function withPoison(device: Device, dispatches: readonly Lowered[], lifetimes: L
   return out;
 }
 
-function requestPipeline(device: Device, dispatch: Lowered): Promise<Pipeline> {
+function requestOf(device: Device, dispatch: Lowered): PipelineRequest {
   const { storage } = device.pipelines.interfaceOf(dispatch.shader);
   const names = Object.keys(dispatch.bindings).sort();
   const unknown = names.filter((name) => !storage.has(name));
   if (unknown.length > 0)
     throw new Error(`${dispatch.node}: shaders/${dispatch.shader}.wgsl declares no ${unknown.join(', ')}`);
-  return device.pipelines.get({
+  return {
     shader: dispatch.shader,
     entry: dispatch.entry ?? 'main',
     constants: dispatch.constants ?? {},
     storage: names,
     texels: dispatch.texels ?? [],
-  });
+  };
 }
 
 /** Where storages lie; variables lie in their arenas. */
