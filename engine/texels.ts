@@ -39,6 +39,9 @@ export interface TexelPlan {
  */
 const KEPT_FOR = 8;
 
+/** Larger copies are for one dispatch alone: the parts of a large batch would all lie in textures at once. */
+const KEPT_BYTES = 32 * 2 ** 20;
+
 /** Which copies the dispatches need: none twice while the memory behind it stays as it is. */
 export function planTexels(pipelines: PipelineCache, dispatches: readonly Lowered[]): TexelPlan {
   const plan: TexelPlan = { copies: [], of: new Map() };
@@ -57,7 +60,9 @@ export function planTexels(pipelines: PipelineCache, dispatches: readonly Lowere
       own.set(name, copy);
     }
     if (own.size > 0) plan.of.set(dispatch, own);
-    live = live.filter((copy) => at - copy.to < KEPT_FOR && !changes(pipelines, dispatch, copy.storage));
+    live = live.filter(
+      (copy) => at - copy.to < KEPT_FOR && copy.bytes <= KEPT_BYTES && !changes(pipelines, dispatch, copy.storage),
+    );
   });
   return plan;
 }

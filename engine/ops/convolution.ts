@@ -8,7 +8,7 @@
  * | gradient of the filter | filterGradient, taps shift x                        | filterGradient, taps shift dy |
  * | gradient of the bias   | channelSum                                          | channelSum                    |
  *
- * Shapes with kernels of their own: `convHead.ts`, `convInside.ts`.
+ * Shapes with kernels of their own: `convHead.ts`, `convInside.ts`, `convStem.ts`.
  */
 import type { DeviceTraits } from '../device.js';
 import { type Op, recordOne, type Tensor } from '../graph.js';
@@ -18,6 +18,7 @@ import { TEXEL_SHIFT } from '../texels.js';
 import type { Constants } from '../wgsl.js';
 import { convolveHead, headFilterGradient, isHead } from './convHead.js';
 import { convolveInside, insideFilterGradient, isInside } from './convInside.js';
+import { convolveStem, isStem, stemFilterGradient } from './convStem.js';
 import { stridedSum } from './stridedSum.js';
 
 /** Rows, columns. */
@@ -152,6 +153,7 @@ export function convolve(
 ): void {
   if (isHead(to.traits, geometry, y)) return convolveHead(to, { x, w, bias, y });
   if (isInside(to.traits, geometry, x, y)) return convolveInside(to, { x, w, bias, y }, geometry);
+  if (isStem(to.traits, geometry, x)) return convolveStem(to, { x, w, bias, y }, geometry);
   const { kernel, stride, padding, transposed } = geometry;
   const [, , height, width] = y.shape;
   for (const range of to.batches(x, y)) {
@@ -277,6 +279,7 @@ export function filterGradient(
 ): void {
   if (isHead(to.traits, geometry, dy)) return headFilterGradient(to, { x, dy, dw });
   if (isInside(to.traits, geometry, x, dy)) return insideFilterGradient(to, { x, dy, dw }, geometry);
+  if (isStem(to.traits, geometry, x)) return stemFilterGradient(to, { x, dy, dw }, geometry);
   const { kernel, padding, transposed } = geometry;
   const form = chooseFilterGradient(to.traits, geometry);
   const columns = form.shader === 'conv2dWeightGradientSubgroup3x3' ? to.traits.subgroupSize - 2 : undefined;
