@@ -16,6 +16,9 @@ diagnostic(off, subgroup_uniformity);
 //   or 4: the widest that leaves no lane idle). Lanes load the quads of LANES different pixels, subgroupBroadcast spreads them.
 //   Measured, transposed, 2x2, 64x64, N=4, on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz Xeon: 16->8 9.3 GFLOP/s,
 //   32->16 13.3 (conv2dSubgroup, phase by phase: 2.3 and 6.0). Of the ceiling, 16->8: 16, 32, 64 pixels reach 0.37, 0.53, 0.23.
+//   From textures: 16->8 9.8, 64->32 at 32x32 17 (conv2dSubgroup 4.4 and 13.5; as the gradient of 64->32's input it is faster: 20
+//   against 17.6).
+// TEXELS not 0: x and w in textures (engine/texels.ts).
 // Host: rows, columns are those of M's image; an M pixel begins at input pixel (row*inStepY, column*inStepX).
 // Dispatch: x*y >= tiles of PIXELS, z = blocks of VECTOR*LANES slots. Assigns y, pads included.
 
@@ -49,8 +52,29 @@ alias Slots = vec4f;
 #end
 
 @group(0) @binding(0) var<uniform> params: Params;
+#if TEXELS
+@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var w: texture_storage_2d<rgba32float, read>;
+
+fn loadX(i: u32) -> vec4f {
+  return textureLoad(x, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
+}
+
+fn loadW(i: u32) -> vec4f {
+  return textureLoad(w, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
+}
+#else
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
+
+fn loadX(i: u32) -> vec4f {
+  return x[i];
+}
+
+fn loadW(i: u32) -> vec4f {
+  return w[i];
+}
+#end
 @group(0) @binding(3) var<storage, read> bias: array<Slots>;
 @group(0) @binding(4) var<storage, read_write> y: array<Slots>;
 
@@ -97,11 +121,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       var at = (ky * params.kernelWidth + kx) * params.slots + slotSafe;
       for (var r4 = 0u; r4 < params.inputQuads; r4++) {
 #for v in 0..VECTOR
-        let w${v} = w[at + ${v}u];
+        let w${v} = loadW(at + ${v}u);
 #end
 #for g in 0..PIXELS / LANES
         {
-          let q = x[in${g} + tap + r4];
+          let q = loadX(in${g} + tap + r4);
 #for l in 0..LANES
           {
 #for j in 0..4

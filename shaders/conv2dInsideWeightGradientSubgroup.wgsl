@@ -14,6 +14,8 @@ diagnostic(off, subgroup_uniformity);
 //   neighbouring slots (1, 2 or 4). LANES pixels at a time: a gather per row brings a quad of each, spread by subgroupBroadcast.
 //   Measured, transposed, 2x2, 64x64, N=4, on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz Xeon: 16->8 12.6 GFLOP/s,
 //   32->16 13.5 (conv2dWeightGradientSubgroup: 2.9 and 5.7). 8 rows: 7.1 and 14.7.
+//   From textures: 16->8 12.0, 64->32 at 32x32 18.9 (conv2dWeightGradientSubgroup 4.5 and 15.4).
+// TEXELS not 0: x and dy in textures (engine/texels.ts).
 // Host: rows, columns, steps as in conv2dInsideSubgroup.
 // Dispatch: x = blocks of VECTOR*LANES slots, y = blocks of ROWS rows, z = splits of the pixels, pixelsPerSplit each; every split
 //   has at least one pixel.
@@ -48,8 +50,39 @@ alias Slots = vec4f;
 #end
 
 @group(0) @binding(0) var<uniform> params: Params;
+#if TEXELS
+@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
+
+fn loadX(i: u32) -> vec4f {
+  return textureLoad(x, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
+}
+
+fn loadDy(i: u32) -> Slots {
+  let q = i / ${4 / VECTOR}u;
+  let quad = textureLoad(dy, vec2u(q & ((1u << TEXELS) - 1u), q >> TEXELS));
+#if VECTOR == 1
+  return select(select(quad.x, quad.y, (i & 1u) != 0u), select(quad.z, quad.w, (i & 1u) != 0u), (i & 2u) != 0u);
+#end
+#if VECTOR == 2
+  return select(quad.xy, quad.zw, (i & 1u) != 0u);
+#end
+#if VECTOR == 4
+  return quad;
+#end
+}
+#else
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> dy: array<Slots>;
+
+fn loadX(i: u32) -> vec4f {
+  return x[i];
+}
+
+fn loadDy(i: u32) -> Slots {
+  return dy[i];
+}
+#end
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;
 
 @compute @workgroup_size(LANES)
@@ -88,11 +121,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       + column * params.inStepX) * params.inputQuads;
     let to = (row * params.outStepY * params.outputWidth + column * params.outStepX) * (channels / ${VECTOR}u);
 #for i in 0..ROWS
-    let q${i} = select(vec4f(), x[at + from${i}], inside);
+    let q${i} = select(vec4f(), loadX(at + from${i}), inside);
 #end
 #for l in 0..LANES
     {
-      let d = dy[subgroupBroadcast(to, ${l}u) + within];
+      let d = loadDy(subgroupBroadcast(to, ${l}u) + within);
 #for i in 0..ROWS
 #for c in 0..4
       {

@@ -15,6 +15,8 @@ diagnostic(off, subgroup_uniformity);
 //   Measured, 3->16, N=4, on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz Xeon, 7x7 stride 2 to 64x64 and 3x3 at
 //   128x128: 17.5 and 12.9 GFLOP/s with 4x8 pixels (conv2dSubgroup 4.4, conv2dSubgroup3x3 7.7). 8x8 pixels: 16.7 and 14.0, and more
 //   than twice as long to compile; 8x4: 14.4 and 13.0; 4x4: 10.1 and 10.5; 8x8 and one channel a lane: 12.5 and 10.5.
+//   From textures: 26 and 15.
+// TEXELS not 0: x and w in textures (engine/texels.ts).
 // Dispatch: x = tiles along the row, y = batch * tiles along the column, z = blocks of VECTOR*LANES channels.
 // Assigns y, pads included.
 
@@ -43,8 +45,29 @@ alias Channels = vec4f;
 #end
 
 @group(0) @binding(0) var<uniform> params: Params;
+#if TEXELS
+@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var w: texture_storage_2d<rgba32float, read>;
+
+fn loadX(i: u32) -> vec4f {
+  return textureLoad(x, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
+}
+
+fn loadW(i: u32) -> vec4f {
+  return textureLoad(w, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
+}
+#else
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
+
+fn loadX(i: u32) -> vec4f {
+  return x[i];
+}
+
+fn loadW(i: u32) -> vec4f {
+  return w[i];
+}
+#end
 @group(0) @binding(3) var<storage, read> bias: array<Channels>;
 @group(0) @binding(4) var<storage, read_write> y: array<Channels>;
 
@@ -89,12 +112,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   for (var ky = 0; ky < i32(params.kernelHeight); ky++) {
 #for g in 0..(ROWS * SPAN + LANES - 1) / LANES
     let some${g} = inside${g} && iy${g} + ky >= 0 && iy${g} + ky < inputHeight;
-    let q${g} = select(vec4f(), x[select(0, from${g} + ky * inputWidth, some${g})], some${g});
+    let q${g} = select(vec4f(), loadX(u32(select(0, from${g} + ky * inputWidth, some${g}))), some${g});
 #end
     let at = u32(ky) * ${KERNEL_WIDTH}u * channels + oSafe;
 #for kx in 0..KERNEL_WIDTH
 #for v in 0..VECTOR
-    let w${kx}_${v} = w[at + ${kx}u * channels + ${v}u];
+    let w${kx}_${v} = loadW(at + ${kx}u * channels + ${v}u);
 #end
 #end
 #for c in 0..INPUTS

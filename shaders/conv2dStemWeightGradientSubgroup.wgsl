@@ -12,7 +12,9 @@ diagnostic(off, subgroup_uniformity);
 //   rows of x below it are gathered, LANES pixels at a time, and spread by subgroupBroadcast to every tap that meets them.
 //   Measured, 3->16, N=4, on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz Xeon, 7x7 stride 2 to 64x64 and 3x3 at
 //   128x128: 16.7 and 17.5 GFLOP/s with 2 and 3 rows of taps (conv2dWeightGradientSubgroup 4.3, ...3x3 8.8); 1 row 17.9, 4 rows
-//   17.8 of the former, 2 rows 12.1 of the latter.
+//   17.8 of the former, 2 rows 12.1 of the latter. Textures change
+//   less than the noise of a busy machine.
+// TEXELS not 0: x and dy in textures (engine/texels.ts).
 // Dispatch: x = blocks of VECTOR*LANES channels, y = blocks of TAP_ROWS rows of taps, z = splits of the units, unitsPerSplit each;
 //   every split has at least one unit.
 
@@ -41,8 +43,39 @@ alias Channels = vec4f;
 #end
 
 @group(0) @binding(0) var<uniform> params: Params;
+#if TEXELS
+@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
+
+fn loadX(i: u32) -> vec4f {
+  return textureLoad(x, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
+}
+
+fn loadDy(i: u32) -> Channels {
+  let q = i / ${4 / VECTOR}u;
+  let quad = textureLoad(dy, vec2u(q & ((1u << TEXELS) - 1u), q >> TEXELS));
+#if VECTOR == 1
+  return select(select(quad.x, quad.y, (i & 1u) != 0u), select(quad.z, quad.w, (i & 1u) != 0u), (i & 2u) != 0u);
+#end
+#if VECTOR == 2
+  return select(quad.xy, quad.zw, (i & 1u) != 0u);
+#end
+#if VECTOR == 4
+  return quad;
+#end
+}
+#else
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> dy: array<Channels>;
+
+fn loadX(i: u32) -> vec4f {
+  return x[i];
+}
+
+fn loadDy(i: u32) -> Channels {
+  return dy[i];
+}
+#end
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;
 
 @compute @workgroup_size(LANES)
@@ -85,13 +118,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let y${g} = iy + dy${g};
     let x${g} = ix + dx${g};
     let inside${g} = y${g} >= 0 && y${g} < inputHeight && x${g} >= 0 && x${g} < inputWidth;
-    let q${g} = select(vec4f(), x[select(0, (i32(n) * inputHeight + y${g}) * inputWidth + x${g}, inside${g})], inside${g});
+    let q${g} = select(vec4f(), loadX(u32(select(0, (i32(n) * inputHeight + y${g}) * inputWidth + x${g}, inside${g}))), inside${g});
 #end
     let first = (row * params.outputWidth + left) * channels + oSafe;
 #for j in 0..COLUMNS
     {
       let past = left + ${j}u >= params.outputWidth;
-      let d = select(dy[select(first + ${j}u * channels, 0u, past) / ${VECTOR}u], Channels(), past);
+      let d = select(loadDy(select(first + ${j}u * channels, 0u, past) / ${VECTOR}u), Channels(), past);
 #for k in 0..TAP_ROWS
 #for kx in 0..KERNEL_WIDTH
 #for c in 0..INPUTS

@@ -7,6 +7,7 @@ import type { DeviceTraits } from '../device.js';
 import type { Tensor } from '../graph.js';
 import { vec4s } from '../layout.js';
 import type { Binding, Lowering, Storage } from '../lowering.js';
+import { TEXEL_SHIFT } from '../texels.js';
 import type { Geometry } from './convolution.js';
 import { splitSum } from './splitSum.js';
 
@@ -74,11 +75,14 @@ export function convolveInside(
   for (const range of to.batches(x, y)) {
     const given = params(range.count);
     const tiles = to.flat(given.pixels, pixels);
+    const part = to.images(x, range);
+    const texels = to.texels(part, w);
     to.dispatch({
       shader: 'conv2dInsideSubgroup',
-      constants: { LANES: lanes, PIXELS: pixels, VECTOR: width },
+      constants: { LANES: lanes, PIXELS: pixels, VECTOR: width, TEXELS: texels ? TEXEL_SHIFT : 0 },
       params: { ...given, hasBias: Number(bias !== undefined) },
-      bindings: { x: to.images(x, range), w, bias: bias ?? w, y: to.images(y, range) },
+      bindings: { x: part, w, bias: bias ?? w, y: to.images(y, range) },
+      texels: texels ? ['x', 'w'] : [],
       workgroups: [tiles[0], tiles[1], blocks],
     });
   }
@@ -102,13 +106,16 @@ export function insideFilterGradient(
     step: 64,
     bytes: rows * slots * 16,
   };
-  splitSum(to, dw, [x, dy], sum, ({ range, perSplit, splits, partial }) =>
+  splitSum(to, dw, [x, dy], sum, ({ range, perSplit, splits, partial }) => {
+    const bindings = { x: to.images(x, range), dy: to.images(dy, range) };
+    const texels = to.texels(bindings.x, bindings.dy);
     to.dispatch({
       shader: 'conv2dInsideWeightGradientSubgroup',
-      constants: { LANES: lanes, ROWS, VECTOR: width },
+      constants: { LANES: lanes, ROWS, VECTOR: width, TEXELS: texels ? TEXEL_SHIFT : 0 },
       params: { ...params(range.count), pixelsPerSplit: perSplit },
-      bindings: { x: to.images(x, range), dy: to.images(dy, range), dw: partial },
+      bindings: { ...bindings, dw: partial },
+      texels: texels ? ['x', 'dy'] : [],
       workgroups: [blocks, down, splits],
-    }),
-  );
+    });
+  });
 }

@@ -3,6 +3,7 @@ import type { DeviceTraits } from '../device.js';
 import type { Tensor } from '../graph.js';
 import { vec4s } from '../layout.js';
 import type { Binding, Lowering, Storage } from '../lowering.js';
+import { TEXEL_SHIFT } from '../texels.js';
 import type { Geometry } from './convolution.js';
 import { widthFor } from './convInside.js';
 import { splitSum } from './splitSum.js';
@@ -61,11 +62,14 @@ export function convolveStem(
   const { constants, params, blocks } = layOut(to.traits, { x, y }, geometry);
   for (const range of to.batches(x, y)) {
     const down = range.count * Math.ceil(params.outputHeight / TILE_ROWS);
+    const part = to.images(x, range);
+    const texels = to.texels(part, w);
     to.dispatch({
       shader: 'conv2dStemSubgroup',
-      constants: { ...constants, ROWS: TILE_ROWS },
+      constants: { ...constants, ROWS: TILE_ROWS, TEXELS: texels ? TEXEL_SHIFT : 0 },
       params: { ...params, batch: range.count, hasBias: Number(bias !== undefined) },
-      bindings: { x: to.images(x, range), w, bias: bias ?? w, y: to.images(y, range) },
+      bindings: { x: part, w, bias: bias ?? w, y: to.images(y, range) },
+      texels: texels ? ['x', 'w'] : [],
       workgroups: [Math.ceil(params.outputWidth / TILE_COLUMNS), down, blocks],
     });
   }
@@ -83,18 +87,17 @@ export function stemFilterGradient(
   const down = Math.ceil(height / most);
   const units = (images: number) => images * params.outputHeight * Math.ceil(params.outputWidth / TILE_COLUMNS);
   const bytes = height * width * params.outputQuads * 4 * 16;
-  splitSum(
-    to,
-    dw,
-    [x, dy],
-    { units, workgroups: blocks * down, step: 8, bytes },
-    ({ range, perSplit, splits, partial }) =>
-      to.dispatch({
-        shader: 'conv2dStemWeightGradientSubgroup',
-        constants: { ...constants, TAP_ROWS: Math.ceil(height / down) },
-        params: { ...params, units: units(range.count), unitsPerSplit: perSplit },
-        bindings: { x: to.images(x, range), dy: to.images(dy, range), dw: partial },
-        workgroups: [blocks, down, splits],
-      }),
-  );
+  const sum = { units, workgroups: blocks * down, step: 8, bytes };
+  splitSum(to, dw, [x, dy], sum, ({ range, perSplit, splits, partial }) => {
+    const bindings = { x: to.images(x, range), dy: to.images(dy, range) };
+    const texels = to.texels(bindings.x, bindings.dy);
+    to.dispatch({
+      shader: 'conv2dStemWeightGradientSubgroup',
+      constants: { ...constants, TAP_ROWS: Math.ceil(height / down), TEXELS: texels ? TEXEL_SHIFT : 0 },
+      params: { ...params, units: units(range.count), unitsPerSplit: perSplit },
+      bindings: { ...bindings, dw: partial },
+      texels: texels ? ['x', 'dy'] : [],
+      workgroups: [blocks, down, splits],
+    });
+  });
 }

@@ -249,11 +249,7 @@ interface FilterGradientForm {
  * The form of `filterGradient`, decided from shapes and adapter alone.
  * @param texels whether textures can stand in for x and dy
  */
-export function chooseFilterGradient(
-  traits: DeviceTraits,
-  geometry: Geometry,
-  texels = false,
-): FilterGradientForm {
+export function chooseFilterGradient(traits: DeviceTraits, geometry: Geometry, texels = false): FilterGradientForm {
   const { kernels, subgroupSize: lanes } = traits;
   const name = 'conv2dWeightGradient';
   if (kernels === 'plain') {
