@@ -52,4 +52,13 @@ const predict = command({
   run: async (given) => (await import('../predict.js')).predict(given),
 });
 
-export const modelCommands = [evaluate, predict];
+const serve = command({
+  name: 'serve <run>',
+  describe: "show a run's report in the browser, up to date while it trains; on this machine only",
+  example: ['serve runs/unet', 'prints the address; Ctrl-C ends it'],
+  places: { run: { describe: "the run's folder", type: 'string', demandOption: true } },
+  flags: { port: flag('of the address; 0 for any that is free [8765]', wholeNumber('--port', 0)) },
+  run: async (given) => (await import('../serve.js')).serve(given),
+});
+
+export const modelCommands = [evaluate, predict, serve];
