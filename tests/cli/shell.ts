@@ -59,6 +59,11 @@ const failures: Record<string, readonly (readonly [code: number, ...words: strin
     [2, '--nonsense'],
     [3, 'nowhere'],
   ],
+  compare: [
+    [2, 'a'],
+    [3, 'nowhere', 'nowhere-2'],
+  ],
+  serve: [[3, 'nowhere']],
   evaluate: [[2], [3, ...foreign]],
   predict: [[2], [2, 'x.jpg'], [3, 'nowhere.jpg', ...foreign]],
   augment: [
