@@ -47,6 +47,8 @@ export function ownerOf(run: string): Owner | undefined {
 }
 
 export class Claim {
+  private released = false;
+
   private constructor(private readonly path: string) {}
 
   /** @throws UsageError when another process works on the run */
@@ -71,6 +73,8 @@ export class Claim {
   }
 
   release(): void {
+    if (this.released) return;
+    this.released = true;
     rmSync(this.path, { force: true });
   }
 

@@ -76,6 +76,8 @@ export interface RunSettings extends ModelSettings {
   initialWeights: string | null;
   /** Seconds after which the last checkpoint is written within an epoch. */
   saveEvery: number;
+  /** Whether the run writes event files for TensorBoard. */
+  tensorboard: boolean;
 }
 
 /** The flags of `train`; undefined where not given. */
@@ -109,6 +111,10 @@ export interface TrainFlags {
   run?: string;
   name?: string;
   saveEvery?: number;
+  tensorboard?: boolean;
+  dryRun?: boolean;
+  quiet?: boolean;
+  json?: boolean;
   onBadFile?: BadFilePolicy;
   adapter?: string;
 }
@@ -120,6 +126,8 @@ export interface ResumeFlags {
   epochs?: number;
   dataPath?: string;
   adapter?: string;
+  quiet?: boolean;
+  json?: boolean;
 }
 
 /** Report 3's training, with Dice of each image. */
@@ -151,6 +159,7 @@ const DEFAULTS: Omit<RunSettings, 'dataPath' | 'classes'> = {
   checkpointActivations: false,
   initialWeights: null,
   saveEvery: 300,
+  tensorboard: false,
 };
 
 /** A small job: on two cores 10 epochs take one to two minutes and reach a validation Dice of 0.87 to 0.89. */
@@ -234,6 +243,7 @@ const readers: {
   checkpointActivations: field(trueOrFalse),
   initialWeights: (value) => (value === null ? null : resolve(String(value))),
   saveEvery: field(number(undefined, positive)),
+  tensorboard: field(trueOrFalse),
 };
 
 function readOptimizer(given: unknown, key: string): OptimizerSettings {
@@ -337,6 +347,7 @@ function settingsOf(flags: TrainFlags): Partial<RunSettings> {
     earlyStopping: earlyStopping === 0 ? null : earlyStopping,
     checkNumerics: flags.checkNumerics,
     saveEvery: flags.saveEvery,
+    tensorboard: flags.tensorboard,
     fuse: flags.noFuse ? false : undefined,
     checkpointActivations: flags.checkpointActivations,
     ...(model === undefined ? {} : { initialWeights: resolve(model) }),

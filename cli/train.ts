@@ -2,10 +2,13 @@
 import { resolve } from 'node:path';
 import { DataError } from '../data/errors.js';
 import type { Cache } from '../data/cache.js';
+import type { Device } from '../engine/device.js';
 import { readCheckpoint, requireState } from './checkpoint.js';
+import { Claim } from './claim.js';
 import { loadData, trainingPhotos } from './dataLoading.js';
 import { explainError } from './errors.js';
-import { Progress } from './progress.js';
+import { StopRequest } from './interrupt.js';
+import { type OutputFlags, Progress } from './progress.js';
 import { type Resumed, run } from './run.js';
 import { RunFolder } from './runFolder.js';
 import { RunLog } from './runLog.js';
@@ -18,12 +21,14 @@ export async function train(flags: TrainFlags): Promise<number> {
     console.log(JSON.stringify(settings, null, 2));
     return 0;
   }
+  if (flags.dryRun) return (await import('./dryRun.js')).dryRun(settings, flags);
   const { net, baseWidth, size, batchSize, epochs, learningRate, loss, optimizer } = settings;
   return prepare(
     {
       settings,
       place: { path: flags.run, name: flags.name ?? net },
       adapter: flags.adapter,
+      output: flags,
     },
     `training: ${net} with base width ${baseWidth}, ${size}x${size} pixels, ${epochs} epochs of batches of ${batchSize}, ` +
       `loss ${loss.name}, ${optimizer.kind} at ${learningRate}, seed ${settings.seed}`,
@@ -39,7 +44,13 @@ export async function resume({ run: path, ...flags }: ResumeFlags): Promise<numb
   if (settings.split !== null) settings.split = resolve(folder.file('split'));
   const { epoch, batch } = info.state;
   return prepare(
-    { settings, resumed: { folder, checkpoint, info }, place: { path, name: '' }, adapter: flags.adapter },
+    {
+      settings,
+      resumed: { folder, checkpoint, info },
+      place: { path, name: '' },
+      adapter: flags.adapter,
+      output: flags,
+    },
     `going on with ${path}: ${settings.net}, after epoch ${epoch} of ${settings.epochs}` +
       `${batch > 0 ? ` and ${batch} batches of the next` : ''}`,
   );
@@ -50,32 +61,45 @@ interface Preparation {
   resumed?: Resumed;
   place: { path?: string; name: string };
   adapter?: string;
+  output: OutputFlags;
 }
 
-async function prepare({ settings, resumed, place, adapter }: Preparation, title: string): Promise<number> {
-  const progress = new Progress();
+async function prepare({ settings, resumed, place, adapter, output }: Preparation, title: string): Promise<number> {
+  const progress = Progress.of(output);
   const log = new RunLog();
   progress.onLine = (line) => log.add(line);
   progress.line(title);
   // A file that does not fit should be known before anything takes time.
   const initial = settings.initialWeights && !resumed ? readCheckpoint(settings.initialWeights) : undefined;
+  const claim = resumed && Claim.take(resumed.folder.path);
+  // Until the run has begun there is nothing to finish.
+  const early = new StopRequest(() => {
+    progress.clear();
+    claim?.release();
+    const what = resumed ? `go on with: trimap resume ${resumed.folder.path}` : 'nothing was begun';
+    console.error(`stopped before the first step; ${what}`);
+    process.exit(130);
+  });
 
-  const { openDevice } = await import('../engine/dawn.js');
-  const device = await openDevice({ adapter });
+  let device: Device | undefined;
   let cache: Cache | undefined;
   try {
+    const { openDevice } = await import('../engine/dawn.js');
+    device = await openDevice({ adapter });
     progress.line(`adapter: ${device.description}`);
     cache = await loadData(settings, progress);
     checkSplits(cache, settings, resumed, progress);
-    await run({ device, cache, settings, progress, log, place, initial, resumed });
+    await run({ device, cache, settings, progress, log, output, place, initial, resumed, claim, early });
     return 0;
   } catch (error) {
     log.add(explainError(error).text);
     throw error;
   } finally {
     progress.clear();
+    early.dispose();
+    claim?.release();
     await cache?.close();
-    device.close();
+    device?.close();
   }
 }
 

@@ -41,6 +41,9 @@ export const checkpointActivations = {
 
 export const json = { describe: 'print JSON instead of text', boolean: true, default: false } as const;
 
+/** For commands that print many things one after another. */
+export const jsonLines = { ...json, describe: 'print JSON lines on stdout; text goes to stderr' } as const;
+
 export const quiet = { describe: 'show results and warnings alone', boolean: true } as const;
 
 export const model = (describe: string) => flag(describe, text('--model'));

@@ -8,10 +8,12 @@ import {
   dataPath,
   flag,
   json,
+  jsonLines,
   lossNames,
   model,
   networkNames,
   onBadFile,
+  quiet,
 } from './flags.js';
 
 const train = command({
@@ -71,8 +73,15 @@ const train = command({
       'seconds after which the last checkpoint is written within an epoch: what a crash loses at most [300]',
       number('--save-every', 0),
     ),
+    tensorboard: { describe: "write TensorBoard's event files into the run's folder, too", boolean: true },
+    'dry-run': {
+      describe: 'load, build, do a few steps; print memory, speed and how long it would take; write nothing',
+      boolean: true,
+    },
     'on-bad-file': onBadFile,
     adapter,
+    quiet,
+    json: jsonLines,
   },
   run: async (given) => (await import('../train.js')).train(given),
 });
@@ -89,6 +98,8 @@ const resume = command({
     ),
     'data-path': flag('where the same photos are now [where they were]', text('--data-path')),
     adapter,
+    quiet,
+    json: jsonLines,
   },
   places: { run: { describe: "the run's folder", type: 'string', demandOption: true } },
   run: async (given) => (await import('../train.js')).resume(given),
