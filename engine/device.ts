@@ -34,6 +34,8 @@ export interface Platform {
   /** Awaits a promise of the GPU without keeping the processor busy. */
   idle<T>(promise: Promise<T>): Promise<T>;
   readonly kernels?: KernelFamily;
+  /** Further devices that can help a software adapter to compile: how many are worth it, and an adapter for one. */
+  readonly helpers?: { readonly count: number; adapter(): Promise<GPUAdapter | null> };
 }
 
 const FEATURES = ['subgroups', 'timestamp-query', 'shader-f16'] as const;
@@ -59,6 +61,18 @@ function checkKernels(kernels: KernelFamily, subgroupSize: number, name: string)
   if (kernels === 'subgroup' && subgroupSize < 8) {
     throw new DeviceError(`${name} has no subgroups of a fixed size of 8 or more, which the subgroup kernels need`);
   }
+}
+
+/**
+ * A device with the adapter's own limits and the optional features that the engine can use.
+ * @throws DeviceError when the adapter gives none
+ */
+export function requestDevice(adapter: GPUAdapter, name: string): Promise<GPUDevice> {
+  const requiredFeatures = FEATURES.filter((feature) => adapter.features.has(feature));
+  const requiredLimits = Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]]));
+  return adapter.requestDevice({ requiredFeatures, requiredLimits }).catch((error: Error) => {
+    throw new DeviceError(`${name} gives no device: ${error.message}`);
+  });
 }
 
 /** An open device. It owns pipelines; memory belongs to `Variables` and `Plan`. */
@@ -88,15 +102,11 @@ export class Device {
 
   /** @throws DeviceError when the adapter gives no device */
   static async open(adapter: GPUAdapter, platform: Platform): Promise<Device> {
-    const features = FEATURES.filter((feature) => adapter.features.has(feature));
-    const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
-    const gpu = await adapter.requestDevice({ requiredFeatures: features, requiredLimits }).catch((error: Error) => {
-      throw new DeviceError(`${platform.name} gives no device: ${error.message}`);
-    });
+    const gpu = await requestDevice(adapter, platform.name);
     const { info } = adapter as unknown as {
       info: GPUAdapterInfo & { isFallbackAdapter?: boolean; subgroupMinSize: number; subgroupMaxSize: number };
     };
-    const fixed = features.includes('subgroups') && info.subgroupMinSize === info.subgroupMaxSize;
+    const fixed = gpu.features.has('subgroups') && info.subgroupMinSize === info.subgroupMaxSize;
     const cpu = info.isFallbackAdapter === true;
     const subgroupSize = fixed ? info.subgroupMinSize : 0;
     const kernels = platform.kernels ?? (cpu && subgroupSize >= 8 ? 'subgroup' : 'tiled');
