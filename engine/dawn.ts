@@ -44,7 +44,7 @@ function nap(): void {
  * Dawn's bindings poll for completion in every turn of the event loop, which keeps a core busy while a promise is pending.
  * On a software adapter that core is the kernel's: sleeping 1 ms a turn made training 1.5 times as fast on two cores.
  */
-async function idle<T>(promise: Promise<T>): Promise<T> {
+export async function idle<T>(promise: Promise<T>): Promise<T> {
   waiting++;
   // One chain of naps, also when a wait begins before the chain of the last one has noticed its end.
   if (!napping) {
@@ -68,10 +68,10 @@ async function requestAdapter(flags: string[]): Promise<GPUAdapter | null> {
 }
 
 /**
- * Opens a device with the adapter's own limits and the optional features that the engine can use.
+ * The adapter, and the object of WebGPU that it belongs to; their globals are set.
  * @throws DeviceError when there is no adapter, or none of the given name
  */
-export async function openDevice({ adapter: wanted, kernels, exactTimestamps }: OpenOptions = {}): Promise<Device> {
+export async function findAdapter({ adapter: wanted, exactTimestamps }: OpenOptions = {}) {
   for (const [name, value] of Object.entries(globals)) {
     if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
@@ -85,5 +85,14 @@ export async function openDevice({ adapter: wanted, kernels, exactTimestamps }: 
   if (wanted && !named && !found.toLowerCase().includes(wanted.toLowerCase())) {
     throw new DeviceError(`no WebGPU adapter matches --adapter ${wanted}; without the flag "${found}" is used`);
   }
-  return Device.open(adapter, { shaderText, idle, kernels, name: found });
+  return { adapter, name: found };
+}
+
+/**
+ * Opens a device with the adapter's own limits and the optional features that the engine can use.
+ * @throws DeviceError when there is no adapter, or none of the given name
+ */
+export async function openDevice(options: OpenOptions = {}): Promise<Device> {
+  const { adapter, name } = await findAdapter(options);
+  return Device.open(adapter, { shaderText, idle, kernels: options.kernels, name });
 }
