@@ -14,7 +14,7 @@ export interface Cost {
 const convolutions: Record<string, (node: Node) => [pixels: Tensor, filter: Tensor]> = {
   conv2d: ({ inputs, outputs }) => [outputs[0], inputs[1]],
   conv2dInputGradient: ({ inputs }) => [inputs[0], inputs[1]],
-  conv2dWeightGradient: ({ inputs, outputs }) => [inputs[1], outputs[0]],
+  conv2dWeightGradient: ({ inputs, outputs }) => [inputs[inputs.length - 1], outputs[0]],
   convTranspose2d: ({ inputs }) => [inputs[0], inputs[1]],
   convTranspose2dInputGradient: ({ inputs, outputs }) => [outputs[0], inputs[1]],
   convTranspose2dWeightGradient: ({ inputs, outputs }) => [inputs[0], outputs[0]],

@@ -5,10 +5,11 @@ import { identityAugmentation } from '../data/augment.js';
 import { openDevice } from '../engine/dawn.js';
 import type { Device } from '../engine/device.js';
 import { describeMemory } from '../engine/memory.js';
+import type { Plan } from '../engine/plan.js';
 import { Random } from '../engine/random.js';
 import { Variables } from '../engine/variables.js';
 import type { NetworkName } from '../nets/networks.js';
-import { EvaluationStep, TrainingStep } from '../nets/steps.js';
+import { EvaluationStep, type TrainingSettings, TrainingStep } from '../nets/steps.js';
 import { type Row, round3 } from './rows.js';
 import { median, race, type Rounds } from './timing.js';
 import { stepSettings, type WorkSizes } from './works.js';
@@ -16,9 +17,16 @@ import { stepSettings, type WorkSizes } from './works.js';
 export interface StepOptions extends WorkSizes, Rounds {
   net: NetworkName;
   adapter?: string;
+  /** See `TrainingSettings`. */
+  checkpointActivations?: boolean;
   /** Leaves compile times out; with the cache empty, compiling may take longer than everything else. */
   skipCompile?: boolean;
 }
+
+const settingsOf = ({ net, checkpointActivations, ...sizes }: StepOptions): TrainingSettings => ({
+  ...stepSettings(net, sizes),
+  checkpointActivations,
+});
 
 /** A training and an evaluation step of one net on random photos, each run once. */
 export interface Steps {
@@ -31,9 +39,9 @@ export interface Steps {
 }
 
 /** @throws Error when the first step's loss is not finite */
-export async function prepareSteps(device: Device, { net, ...sizes }: StepOptions): Promise<Steps> {
-  const { batch, size } = sizes;
-  const settings = stepSettings(net, sizes);
+export async function prepareSteps(device: Device, options: StepOptions): Promise<Steps> {
+  const { batch, size } = options;
+  const settings = settingsOf(options);
   const variables = new Variables(device);
   const training = await TrainingStep.compile(device, variables, settings);
   const evaluation = await EvaluationStep.compile(device, variables, settings);
@@ -56,7 +64,7 @@ export const memoryOf = ({ training }: Steps): string => describeMemory(training
 
 /** Rows of the training and the inference step. */
 export async function benchStep(device: Device, steps: Steps, options: StepOptions): Promise<Row[]> {
-  const { net, size, baseWidth, batch, adapter, skipCompile } = options;
+  const { net, size, baseWidth, batch, checkpointActivations, skipCompile } = options;
   const { training, evaluation, variables, train, infer } = steps;
   const timings = await race(device, [training.plan, evaluation.plan], options);
   const rows: Row[] = [];
@@ -64,12 +72,12 @@ export async function benchStep(device: Device, steps: Steps, options: StepOptio
     const work = i === 0 ? 'train' : 'infer';
     const { best, median, worst, gpu } = timings[i];
     const rate = (ms: number): number => round3((1000 * batch) / ms);
-    const compile = skipCompile ? undefined : await compileTimes(work, options, adapter);
+    const compile = skipCompile ? undefined : await compileTimes(work, options);
     rows.push({
       bench: 'step',
       work,
       shape: `${net} width ${baseWidth} ${size}x${size} batch ${batch}`,
-      variant: 'f32',
+      variant: i === 0 && checkpointActivations ? 'f32, checkpoints' : 'f32',
       value: rate(best),
       unit: 'images/s',
       median: rate(median),
@@ -86,23 +94,32 @@ export async function benchStep(device: Device, steps: Steps, options: StepOptio
       live_bytes: plan.memory.peak,
       compile_ms: compile?.cold ?? null,
       compile_warm_ms: compile?.warm ?? null,
-      host_ms: round3(await hostTime(device, i === 0 ? train : infer)),
+      ...(await hostTimes(device, plan, i === 0 ? train : infer)),
       adapter: device.description,
     });
   }
   return rows;
 }
 
-/** Median milliseconds of JavaScript of one step, upload included, with the adapter idle at its begin. */
-async function hostTime(device: Device, step: () => void): Promise<number> {
-  const times: number[] = [];
+/**
+ * Median milliseconds of the host's thread for one step, the photos' upload included: until the adapter has its work, which
+ * waits so long when it is idle; and all of it, with what is encoded for the next step while the adapter works.
+ */
+async function hostTimes(
+  device: Device,
+  plan: Plan,
+  step: () => void,
+): Promise<{ host_ms: number; host_total_ms: number }> {
+  const untilSubmitted: number[] = [];
+  const whole: number[] = [];
   for (let i = 0; i < 9; i++) {
     const start = performance.now();
     step();
-    times.push(performance.now() - start);
+    whole.push(performance.now() - start);
+    untilSubmitted.push(plan.submittedAt - start);
     await device.wait(device.gpu.queue.onSubmittedWorkDone());
   }
-  return median(times);
+  return { host_ms: round3(median(untilSubmitted)), host_total_ms: round3(median(whole)) };
 }
 
 /** Where drivers keep compiled shaders: Mesa's and NVIDIA's variable. */
@@ -112,17 +129,13 @@ const CACHE_VARIABLES = ['MESA_SHADER_CACHE_DIR', '__GL_SHADER_DISK_CACHE_PATH']
  * Milliseconds from a recorded step to the end of its first run on a fresh device: with the driver's cache empty, and
  * again. The run belongs to it because drivers may leave code generation to a pipeline's first use, as llvmpipe does.
  */
-async function compileTimes(
-  work: 'train' | 'infer',
-  { net, ...sizes }: StepOptions,
-  adapter: string | undefined,
-): Promise<{ cold: number; warm: number }> {
+async function compileTimes(work: 'train' | 'infer', options: StepOptions): Promise<{ cold: number; warm: number }> {
   const folder = mkdtempSync(join(tmpdir(), 'trimap-bench-'));
   const before = CACHE_VARIABLES.map((name) => process.env[name]);
   CACHE_VARIABLES.forEach((name) => (process.env[name] = folder));
   const once = async (): Promise<number> => {
-    const device = await openDevice({ adapter });
-    const settings = stepSettings(net, sizes);
+    const device = await openDevice({ adapter: options.adapter });
+    const settings = settingsOf(options);
     const variables = new Variables(device);
     const start = performance.now();
     const step = await (work === 'train' ? TrainingStep : EvaluationStep).compile(device, variables, settings);

@@ -14,18 +14,29 @@ export const text =
   (value: unknown): string =>
     single(flag, value);
 
-/** One of a list of names. */
-export const oneOf =
-  <T extends string>(flag: string, names: readonly T[]) =>
-  (value: unknown): T => {
-    const given = single(flag, value);
-    const known = names.find((name) => name === given);
-    if (known) return known;
-    const guess = closest(given, names);
-    throw new UsageError(
-      `${flag} ${given} is not known${guess ? `; did you mean ${guess}?` : '.'} It is one of ${names.join(', ')}`,
-    );
-  };
+/** Of a run, in runs/. */
+export function folderName(value: unknown): string {
+  const given = single('--name', value);
+  if (/^[\p{L}\p{N}][\p{L}\p{N}._ -]*$/u.test(given) && !given.endsWith('.')) return given;
+  throw new UsageError(
+    `--name ${given}: give a name of letters, digits, . _ - and blanks, such as unet-512; --run takes paths`,
+  );
+}
+
+/** One of a list of names, which the check carries for the shell's completion. */
+export const oneOf = <T extends string>(flag: string, names: readonly T[]) =>
+  Object.assign(
+    (value: unknown): T => {
+      const given = single(flag, value);
+      const known = names.find((name) => name === given);
+      if (known) return known;
+      const guess = closest(given, names);
+      throw new UsageError(
+        `${flag} ${given} is not known${guess ? `; did you mean ${guess}?` : '.'} It is one of ${names.join(', ')}`,
+      );
+    },
+    { names },
+  );
 
 /** A whole number from `least` on. */
 export const wholeNumber =

@@ -27,6 +27,7 @@ export interface KernelFlags extends BenchFlags, SizeFlags {
 export interface StepFlags extends BenchFlags, SizeFlags {
   net?: NetworkName;
   memory?: boolean;
+  checkpointActivations?: boolean;
   skipCompile?: boolean;
   profile?: string;
 }
@@ -103,9 +104,10 @@ export async function kernels(flags: KernelFlags): Promise<number> {
 
 export async function step(flags: StepFlags): Promise<number> {
   const { benchStep, memoryOf, prepareSteps } = await import('../bench/step.js');
-  const { adapter, net = 'unet', memory, skipCompile, profile: trace } = flags;
-  const options = { ...sizesOf(flags), ...roundsOf(flags, 200), net, adapter, skipCompile };
-  const columns = [...COLUMNS, 'gpu', 'dispatches', 'peak_bytes', 'compile_ms', 'compile_warm_ms', 'host_ms'];
+  const { adapter, net = 'unet', memory, checkpointActivations, skipCompile, profile: trace } = flags;
+  const options = { ...sizesOf(flags), ...roundsOf(flags, 200), net, adapter, checkpointActivations, skipCompile };
+  const times = ['compile_ms', 'compile_warm_ms', 'host_ms', 'host_total_ms'];
+  const columns = [...COLUMNS, 'gpu', 'dispatches', 'peak_bytes', ...times];
   const compared = withOld(flags);
   await withDevice(adapter, async (device) => {
     const steps = await prepareSteps(device, options);

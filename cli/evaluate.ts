@@ -41,13 +41,16 @@ interface Job {
 
 export async function evaluate(flags: EvaluateFlags): Promise<number> {
   const { model, split = 'valid', json } = flags;
-  if (model === undefined) throw new UsageError('give the weights to evaluate: --model runs/1/best.safetensors');
+  if (model === undefined) throw new UsageError('give the weights to evaluate: --model runs/unet/best.safetensors');
   // The result alone goes to stdout where a program reads it.
   const progress = Progress.of(flags);
   progress.line(`evaluating ${model} on the ${split} photos`);
   const checkpoint = readCheckpoint(model);
   const { settings: trained } = requireInfo(checkpoint);
-  const own = flags.dataPath === undefined ? {} : { dataPath: resolve(flags.dataPath), sample: null };
+  const own = flags.dataPath === undefined ? {} : { dataPath: resolve(flags.dataPath), sample: null, split: null };
+  if (flags.dataPath !== undefined && trained.split) {
+    progress.line(`split: that of ${flags.dataPath} itself; the training had the one of ${trained.split}`);
+  }
   const settings: RunSettings = {
     ...trained,
     ...own,
@@ -68,12 +71,10 @@ export async function evaluate(flags: EvaluateFlags): Promise<number> {
     const fit = flags.threshold === 'auto' ? await fitThreshold(job, split) : undefined;
     const threshold = fit?.threshold ?? (flags.threshold === 'auto' ? undefined : flags.threshold) ?? 0.5;
     const counted = { threshold: logitOf(threshold), boundary: border !== 'ignore', softSums: flags.legacyMetrics };
-    const { scores, batchSize } = await onSplit(job, split, counted, async (evaluator, indices, size) => ({
-      scores: await evaluator.evaluate(job.cache, indices, size, (done) =>
-        progress.update(split, done, indices.length),
-      ),
-      batchSize: size,
-    }));
+    const { scores, batchSize } = await onSplit(job, split, counted, async (evaluator, indices, size) => {
+      const onProgress = (done: number) => progress.update(split, done, indices.length);
+      return { ...(await evaluator.evaluate(job.cache, indices, size, onProgress)), batchSize: size };
+    });
     progress.clear();
     if (json) console.log(JSON.stringify({ model, split, border, threshold, fit, ...scores }));
     else progress.result(`\n${scoreReport({ split, scores, threshold, border, size, batchSize })}`);

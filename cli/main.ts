@@ -5,13 +5,11 @@
 import { createRequire } from 'node:module';
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { DataError } from '../data/errors.js';
-import { DeviceError } from '../engine/device.js';
-import { SettingsError } from '../engine/settings.js';
 import { closest } from './arguments.js';
 import { commands, wordOf } from './commands/all.js';
 import type { Command, CommandGroup } from './commands/define.js';
-import { Interrupted, RunError, UsageError } from './errors.js';
+import { completionLines } from './commands/completions.js';
+import { explainError, UsageError } from './errors.js';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
@@ -64,6 +62,7 @@ function parse(argv: readonly string[]): unknown {
     .reduce<Argv>(addCommand, yargs([...argv]).scriptName('trimap'))
     .usage('$0 COMMAND [flags]\n\nTrains networks that tell an object from its background, on any WebGPU adapter.')
     .epilogue([described(['train', 'a small network on pictures that are drawn on the spot']), EXIT_CODES].join('\n\n'))
+    .completion('completion', 'print a script that completes commands, flags and values in bash or zsh')
     .strict()
     .recommendCommands()
     .demandCommand(1, 1, `give a command: ${listed(commands.map(wordOf))}`, 'give one command')
@@ -102,37 +101,26 @@ function withHyphens(argv: readonly string[]): string[] {
   );
 }
 
-/** Errors that a user can act on, whose message says all, and their exit codes. */
-const expected: [kind: abstract new (...args: never[]) => Error, exitCode: number][] = [
-  [UsageError, 2],
-  [SettingsError, 2],
-  [DataError, 3],
-  [DeviceError, 4],
-  [Interrupted, 130],
-  [RunError, 1],
-];
-
-/** Says on stderr what went wrong, in one line if it was foreseen, and gives the exit code. */
-function report(error: unknown): number {
-  const exitCode = expected.find(([kind]) => error instanceof kind)?.[1];
-  if (exitCode === undefined) {
-    console.error(error);
-    return 1;
-  }
-  const { message } = error as Error;
-  console.error(error instanceof Interrupted ? message : `error: ${message}`);
-  return exitCode;
-}
-
 // `trimap verify --json | head` is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   throw error;
 });
 
+/** The scripts of `trimap completion` call this with the command line so far, `trimap` included. */
+const COMPLETE = '--get-yargs-completions';
+
 try {
-  await parse(withHyphens(hideBin(process.argv)));
-  process.exitCode = (await chosen?.()) ?? 0;
+  const words = hideBin(process.argv);
+  if (words[0] === COMPLETE) {
+    const zsh = /zsh/.test(process.env.SHELL ?? '');
+    for (const line of completionLines(words.slice(2), zsh)) console.log(line);
+  } else {
+    await parse(withHyphens(words));
+    process.exitCode = (await chosen?.()) ?? 0;
+  }
 } catch (error) {
-  process.exitCode = report(error);
+  const { text, exitCode } = explainError(error);
+  console.error(text);
+  process.exitCode = exitCode;
 }

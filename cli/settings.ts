@@ -31,6 +31,7 @@ import { leastSize, type NetworkName, networks } from '../nets/networks.js';
 import { IMAGENET, type ModelSettings, type TrainingSettings } from '../nets/steps.js';
 import { closest } from './arguments.js';
 import { borderBytes } from './border.js';
+import type { TrainingState } from './checkpoint.js';
 import { UsageError } from './errors.js';
 
 /** What the border of a trimap counts as. */
@@ -46,6 +47,8 @@ export interface RunSettings extends ModelSettings {
   dataPath: string;
   /** The sample that is drawn at `dataPath`; null for the user's own data. */
   sample: SampleSettings | null;
+  /** File of names that says which photos are for what; null: the data set does. */
+  split: string | null;
   onBadFile: BadFilePolicy;
   augmentation: AugmentSettings;
   /** Images of one update. */
@@ -67,8 +70,14 @@ export interface RunSettings extends ModelSettings {
   checkNumerics: boolean;
   /** Whether plans merge ops that pass over the same memory. */
   fuse: boolean;
+  /** Whether a training step computes cheap results again instead of keeping them for the gradients. */
+  checkpointActivations: boolean;
   /** Weights that the run started from; null for new ones. */
   initialWeights: string | null;
+  /** Seconds after which the last checkpoint is written within an epoch. */
+  saveEvery: number;
+  /** Whether the run writes event files for TensorBoard. */
+  tensorboard: boolean;
 }
 
 /** The flags of `train`; undefined where not given. */
@@ -77,6 +86,7 @@ export interface TrainFlags {
   config?: string;
   printConfig?: boolean;
   dataPath?: string;
+  split?: string;
   net?: NetworkName;
   epochs?: number;
   batchSize?: number;
@@ -95,11 +105,29 @@ export interface TrainFlags {
   border?: Border;
   checkNumerics?: boolean;
   noFuse?: boolean;
+  checkpointActivations?: boolean;
   model?: string;
+  /** Folder of the run, or its name in runs/. */
   run?: string;
-  resume?: string;
+  name?: string;
+  saveEvery?: number;
+  tensorboard?: boolean;
+  dryRun?: boolean;
+  quiet?: boolean;
+  json?: boolean;
   onBadFile?: BadFilePolicy;
   adapter?: string;
+}
+
+/** What `resume` takes. */
+export interface ResumeFlags {
+  /** Folder of the run. */
+  run: string;
+  epochs?: number;
+  dataPath?: string;
+  adapter?: string;
+  quiet?: boolean;
+  json?: boolean;
 }
 
 /** Report 3's training, with Dice of each image. */
@@ -113,6 +141,7 @@ const DEFAULTS: Omit<RunSettings, 'dataPath' | 'classes'> = {
   normalisation: IMAGENET,
   border: 'pet',
   sample: null,
+  split: null,
   onBadFile: 'stop',
   augmentation: defaultAugmentation,
   batchSize: 8,
@@ -127,7 +156,10 @@ const DEFAULTS: Omit<RunSettings, 'dataPath' | 'classes'> = {
   earlyStopping: null,
   checkNumerics: false,
   fuse: true,
+  checkpointActivations: false,
   initialWeights: null,
+  saveEvery: 300,
+  tensorboard: false,
 };
 
 /** A small job: on two cores 10 epochs take one to two minutes and reach a validation Dice of 0.87 to 0.89. */
@@ -135,8 +167,8 @@ const SAMPLE_DEFAULTS: Partial<RunSettings> = { size: 64, baseWidth: 8, epochs: 
 
 const SAMPLE: SampleSettings = { count: 240, minSize: 64, maxSize: 96, seed: 1 };
 
-/** What a run's settings.json says besides the settings; a file with it can be given back as it is. */
-const RECORDS = ['photos', 'adapter', 'versions', 'about'];
+/** What a file says for people. */
+const ABOUT = 'about';
 
 const positive = { low: 0, exclusive: true };
 
@@ -193,6 +225,7 @@ const readers: {
     const size = integer(undefined, 16);
     return readFields(key, value, { count: integer(undefined, 1), minSize: size, maxSize: size, seed: integer() });
   },
+  split: (value) => (value === null ? null : resolve(String(value))),
   onBadFile: field(oneOf(['stop', 'skip'])),
   augmentation: checkAugmentation,
   batchSize: field(integer(undefined, 1)),
@@ -207,7 +240,10 @@ const readers: {
   earlyStopping: field(nullable(integer(undefined, 1))),
   checkNumerics: field(trueOrFalse),
   fuse: field(trueOrFalse),
+  checkpointActivations: field(trueOrFalse),
   initialWeights: (value) => (value === null ? null : resolve(String(value))),
+  saveEvery: field(number(undefined, positive)),
+  tensorboard: field(trueOrFalse),
 };
 
 function readOptimizer(given: unknown, key: string): OptimizerSettings {
@@ -273,7 +309,7 @@ export function loadConfig(
 function readSettings(where: string, given: unknown): Partial<RunSettings> {
   checkObject(where, given);
   const read = Object.entries(given).flatMap(([key, value]) => {
-    if (RECORDS.includes(key)) return [];
+    if (key === ABOUT) return [];
     if (!Object.hasOwn(readers, key)) {
       const near = closest(key, Object.keys(readers));
       throw new SettingsError(`${where}: ${key} is not a setting${near ? `; did you mean ${near}?` : ''}`);
@@ -310,9 +346,13 @@ function settingsOf(flags: TrainFlags): Partial<RunSettings> {
     ema: ema === 0 ? null : ema,
     earlyStopping: earlyStopping === 0 ? null : earlyStopping,
     checkNumerics: flags.checkNumerics,
+    saveEvery: flags.saveEvery,
+    tensorboard: flags.tensorboard,
     fuse: flags.noFuse ? false : undefined,
+    checkpointActivations: flags.checkpointActivations,
     ...(model === undefined ? {} : { initialWeights: resolve(model) }),
     ...(dataPath === undefined ? {} : { dataPath: resolve(dataPath), sample: null }),
+    ...(flags.split === undefined ? {} : { split: resolve(flags.split) }),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
@@ -349,39 +389,30 @@ export function resolveSettings(flags: TrainFlags): RunSettings {
 const isFamily = (net: NetworkName | undefined): boolean => net === 'unet' || net === 'resnet34-unet';
 
 /**
- * The settings of a run that goes on: its own. A flag that says something else is an error, since the run would become a
- * different one; `--epochs` may be raised, and the data may have moved (the caller compares their names).
+ * The settings of a run that goes on: its own. More epochs may be asked for, but not fewer; a schedule that ends with the
+ * run then ends with its new end. The data may have moved (the caller compares their names).
+ * @param finished whether the best weights were measured already
+ * @throws UsageError when there is nothing left to do
  */
 export function resumeSettings(
   run: string,
-  saved: RunSettings,
-  finishedEpochs: number,
-  flags: TrainFlags,
+  { settings: saved, state }: { settings: RunSettings; state: TrainingState },
+  finished: boolean,
+  { epochs = saved.epochs, dataPath }: Pick<ResumeFlags, 'epochs' | 'dataPath'>,
 ): RunSettings {
-  for (const name of ['run', 'model', 'recipe', 'config'] as const) {
-    if (flags[name] !== undefined) throw new UsageError(`--resume takes everything from the run; leave --${name} out`);
-  }
-  const { epochs = saved.epochs, dataPath, sample: _, ...given } = settingsOf(flags);
-  const conflicts = (Object.keys(given) as (keyof typeof given)[]).filter(
-    (key) => JSON.stringify(given[key]) !== JSON.stringify(saved[key]),
-  );
-  if (conflicts.length > 0) {
-    const flag = (key: string) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-    const show = (value: unknown) => (typeof value === 'object' ? JSON.stringify(value) : String(value));
-    const described = (key: keyof typeof given) =>
-      key === 'fuse'
-        ? '--no-fuse (the run fuses)'
-        : `${flag(key)} ${show(given[key])} (the run has ${show(saved[key])})`;
-    const list = conflicts.map(described).join(', ');
-    throw new UsageError(`${run} cannot be resumed with ${list}; leave the flags out, or start a new run with --model`);
-  }
   if (epochs < saved.epochs) {
     throw new UsageError(`--epochs ${epochs}: ${run} was started with ${saved.epochs}; the number can only be raised`);
   }
-  if (finishedEpochs >= epochs) {
-    throw new UsageError(`${run} has finished its ${finishedEpochs} epochs; give more with --epochs to go on`);
+  const { earlyStopping: patience } = saved;
+  if (finished && patience !== null && state.earlyStopping && state.earlyStopping.bad >= patience) {
+    throw new UsageError(
+      `${run} has stopped early, after ${state.epoch} epochs; train on from its weights with trimap train --model`,
+    );
   }
-  return { ...saved, epochs, ...(dataPath === undefined ? {} : { dataPath, sample: null }) };
+  if (finished && state.epoch >= epochs) {
+    throw new UsageError(`${run} has finished its ${state.epoch} epochs; give more with --epochs to go on`);
+  }
+  return { ...saved, epochs, ...(dataPath === undefined ? {} : { dataPath: resolve(dataPath), sample: null }) };
 }
 
 /** What the engine has to know for a training step of these settings. */
@@ -395,6 +426,7 @@ export function trainingSettings(settings: RunSettings, microBatches: number): T
     statistics: augmentationStatistics(settings.augmentation),
     ema: settings.ema ?? undefined,
     checkNumerics: settings.checkNumerics,
+    checkpointActivations: settings.checkpointActivations,
   };
 }
 

@@ -3,6 +3,7 @@
  * A browser needs another file of this kind and nothing else.
  */
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { create, globals } from 'webgpu';
 import { Device, DeviceError, type KernelFamily } from './device.js';
 
@@ -42,7 +43,8 @@ function nap(): void {
 
 /**
  * Dawn's bindings poll for completion in every turn of the event loop, which keeps a core busy while a promise is pending.
- * On a software adapter that core is the kernel's: sleeping 1 ms a turn made training 1.5 times as fast on two cores.
+ * On a software adapter that core is the kernel's: sleeping 1 ms a turn made training 1.5 times as fast on two cores,
+ * and leaves 3 to 5 % of a core to waiting (llvmpipe, the main thread's own processor time over steps of a second).
  */
 export async function idle<T>(promise: Promise<T>): Promise<T> {
   waiting++;
@@ -68,7 +70,7 @@ async function requestAdapter(flags: string[]): Promise<GPUAdapter | null> {
 }
 
 /**
- * The adapter, and the object of WebGPU that it belongs to; their globals are set.
+ * The adapter, and a way to get it once more, since each gives one device; WebGPU's globals are set.
  * @throws DeviceError when there is no adapter, or none of the given name
  */
 export async function findAdapter({ adapter: wanted, exactTimestamps }: OpenOptions = {}) {
@@ -85,7 +87,8 @@ export async function findAdapter({ adapter: wanted, exactTimestamps }: OpenOpti
   if (wanted && !named && !found.toLowerCase().includes(wanted.toLowerCase())) {
     throw new DeviceError(`no WebGPU adapter matches --adapter ${wanted}; without the flag "${found}" is used`);
   }
-  return { adapter, name: found };
+  const another = () => requestAdapter(named ? [`adapter=${wanted}`] : []);
+  return { adapter, name: found, another };
 }
 
 /**
@@ -93,6 +96,8 @@ export async function findAdapter({ adapter: wanted, exactTimestamps }: OpenOpti
  * @throws DeviceError when there is no adapter, or none of the given name
  */
 export async function openDevice(options: OpenOptions = {}): Promise<Device> {
-  const { adapter, name } = await findAdapter(options);
-  return Device.open(adapter, { shaderText, idle, kernels: options.kernels, name });
+  const { adapter, name, another } = await findAdapter(options);
+  // More would wait for the longest shader all the same.
+  const helpers = { count: Math.min(availableParallelism(), 8) - 1, adapter: another };
+  return Device.open(adapter, { shaderText, idle, kernels: options.kernels, name, helpers });
 }

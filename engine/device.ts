@@ -1,4 +1,5 @@
 import { PipelineCache } from './pipelines.js';
+import { TEXEL_WIDTH, texelsAreRight } from './texels.js';
 
 /** Something about the adapter or device that the user has to mend; the CLI exits with code 4. */
 export class DeviceError extends Error {
@@ -20,6 +21,8 @@ export interface DeviceTraits {
   readonly uniformOffsetAlignment: number;
   /** Most workgroups in one dimension of a dispatch. */
   readonly maxWorkgroups: number;
+  /** Most bytes that may be read as texels (`texels.ts`); 0 where that does not pay or was found to be wrong. */
+  readonly maxTexelBytes: number;
 }
 
 /** What the engine needs from the place it runs in. */
@@ -31,6 +34,8 @@ export interface Platform {
   /** Awaits a promise of the GPU without keeping the processor busy. */
   idle<T>(promise: Promise<T>): Promise<T>;
   readonly kernels?: KernelFamily;
+  /** Further devices that can help a software adapter to compile: how many are worth it, and an adapter for one. */
+  readonly helpers?: { readonly count: number; adapter(): Promise<GPUAdapter | null> };
 }
 
 const FEATURES = ['subgroups', 'timestamp-query', 'shader-f16'] as const;
@@ -43,6 +48,7 @@ const LIMITS = [
   'maxComputeWorkgroupSizeX',
   'maxComputeWorkgroupSizeY',
   'maxComputeWorkgroupsPerDimension',
+  'maxTextureDimension2D',
   'minStorageBufferOffsetAlignment',
   'minUniformBufferOffsetAlignment',
 ] as const;
@@ -55,6 +61,18 @@ function checkKernels(kernels: KernelFamily, subgroupSize: number, name: string)
   if (kernels === 'subgroup' && subgroupSize < 8) {
     throw new DeviceError(`${name} has no subgroups of a fixed size of 8 or more, which the subgroup kernels need`);
   }
+}
+
+/**
+ * A device with the adapter's own limits and the optional features that the engine can use.
+ * @throws DeviceError when the adapter gives none
+ */
+export function requestDevice(adapter: GPUAdapter, name: string): Promise<GPUDevice> {
+  const requiredFeatures = FEATURES.filter((feature) => adapter.features.has(feature));
+  const requiredLimits = Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]]));
+  return adapter.requestDevice({ requiredFeatures, requiredLimits }).catch((error: Error) => {
+    throw new DeviceError(`${name} gives no device: ${error.message}`);
+  });
 }
 
 /** An open device. It owns pipelines; memory belongs to `Variables` and `Plan`. */
@@ -77,26 +95,23 @@ export class Device {
     void gpu.lost.then((info) => {
       if (this.closing) return;
       this.failure = new DeviceError(
-        `the device was lost (${info.reason}): ${info.message}; checkpoints written so far are whole: go on with --resume`,
+        `the device was lost (${info.reason}): ${info.message}; checkpoints written so far are whole, and the run can be resumed`,
       );
     });
   }
 
   /** @throws DeviceError when the adapter gives no device */
   static async open(adapter: GPUAdapter, platform: Platform): Promise<Device> {
-    const features = FEATURES.filter((feature) => adapter.features.has(feature));
-    const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
-    const gpu = await adapter.requestDevice({ requiredFeatures: features, requiredLimits }).catch((error: Error) => {
-      throw new DeviceError(`${platform.name} gives no device: ${error.message}`);
-    });
+    const gpu = await requestDevice(adapter, platform.name);
     const { info } = adapter as unknown as {
       info: GPUAdapterInfo & { isFallbackAdapter?: boolean; subgroupMinSize: number; subgroupMaxSize: number };
     };
-    const fixed = features.includes('subgroups') && info.subgroupMinSize === info.subgroupMaxSize;
+    const fixed = gpu.features.has('subgroups') && info.subgroupMinSize === info.subgroupMaxSize;
     const cpu = info.isFallbackAdapter === true;
     const subgroupSize = fixed ? info.subgroupMinSize : 0;
     const kernels = platform.kernels ?? (cpu && subgroupSize >= 8 ? 'subgroup' : 'tiled');
     checkKernels(kernels, subgroupSize, platform.name);
+    const texels = cpu && subgroupSize > 0 && (await texelsAreRight(gpu, { lanes: subgroupSize, idle: platform.idle }));
     return new Device(gpu, adapter, platform, {
       cpu,
       subgroupSize,
@@ -105,23 +120,27 @@ export class Device {
       storageOffsetAlignment: gpu.limits.minStorageBufferOffsetAlignment,
       uniformOffsetAlignment: gpu.limits.minUniformBufferOffsetAlignment,
       maxWorkgroups: gpu.limits.maxComputeWorkgroupsPerDimension,
+      maxTexelBytes: texels ? gpu.limits.maxTextureDimension2D * TEXEL_WIDTH * 16 : 0,
     });
   }
 
   /**
    * This device with other convolution kernels, to compare them; closing either closes both.
+   * @param texels false: they load from buffers also where textures would do
    * @throws DeviceError when the adapter lacks what they need
    */
-  withKernels(kernels: KernelFamily): Device {
+  withKernels(kernels: KernelFamily, texels = true): Device {
     checkKernels(kernels, this.traits.subgroupSize, this.platform.name);
-    return Object.assign(Object.create(this) as Device, { traits: { ...this.traits, kernels } });
+    const maxTexelBytes = texels ? this.traits.maxTexelBytes : 0;
+    return Object.assign(Object.create(this) as Device, { traits: { ...this.traits, kernels, maxTexelBytes } });
   }
 
   /** One line for people: who computes, and with which kernels. */
   get description(): string {
-    const { cpu, subgroupSize, kernels } = this.traits;
+    const { cpu, subgroupSize, kernels, maxTexelBytes } = this.traits;
     const lanes = subgroupSize ? `, subgroups of ${subgroupSize}` : '';
-    return `${this.platform.name}${cpu ? ' (software adapter on the processor)' : ''}${lanes}, ${kernels} convolutions`;
+    const texels = kernels === 'subgroup' && maxTexelBytes > 0 ? ' with texture loads' : '';
+    return `${this.platform.name}${cpu ? ' (software adapter on the processor)' : ''}${lanes}, ${kernels} convolutions${texels}`;
   }
 
   /** @throws DeviceError when the buffer is larger than the adapter allows */

@@ -39,6 +39,8 @@ export interface Dispatch {
   params?: Readonly<Record<string, number>>;
   /** By the shader's variable names. */
   bindings: Readonly<Record<string, Binding>>;
+  /** Names of bindings that the shader, so specialised, declares as textures (`texels.ts`). */
+  texels?: readonly string[];
   workgroups: readonly [number, number, number];
 }
 
@@ -99,6 +101,13 @@ export class Lowering {
     if (range.count === tensor.shape[0]) return tensor;
     const bytes = byteLength(tensor.shape, tensor.layout) / tensor.shape[0];
     return { storage: tensor, offset: range.first * bytes, bytes: range.count * bytes };
+  }
+
+  /** Whether textures can stand in for all of these where they are read (`texels.ts`); the subgroup kernels ask. */
+  texels(...bindings: readonly Binding[]): boolean {
+    const { kernels, maxTexelBytes } = this.traits;
+    const bytes = bindings.map((b) => ('bytes' in b ? b.bytes : 'arena' in b ? Infinity : storageBytes(b)));
+    return kernels === 'subgroup' && bytes.every((size) => size <= maxTexelBytes);
   }
 
   /**

@@ -5,13 +5,14 @@ import { type Constants, specialise } from './wgsl.js';
 export interface ShaderInterface {
   /** Fields of `struct Params`, in order. */
   params: { name: string; type: 'u32' | 'i32' | 'f32' }[];
-  /** Storage bindings by variable name. */
+  /** Storage bindings by variable name; those that are textures in some form of the shader are read-only. */
   storage: Map<string, { binding: number; writable: boolean }>;
 }
 
 export interface Pipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
+  readonly entries: readonly GPUBindGroupLayoutEntry[];
 }
 
 export interface PipelineRequest {
@@ -20,6 +21,8 @@ export interface PipelineRequest {
   constants: Constants;
   /** Names of the storage variables in use; an entry point may use a part of those the file declares. */
   storage: readonly string[];
+  /** Those of them that are textures in this form. */
+  texels: readonly string[];
 }
 
 /** Reads `struct Params` and the bindings of group 0. */
@@ -38,6 +41,11 @@ export function readInterface(shader: string, source: string): ShaderInterface {
   )) {
     storage.set(name, { binding: Number(binding), writable: access === 'read_write' });
   }
+  for (const [, binding, name] of source.matchAll(
+    /@group\(0\)\s*@binding\((\d+)\)\s*var\s+(\w+)\s*:\s*texture_storage_2d<rgba32float,\s*read>/g,
+  )) {
+    storage.set(name, { binding: Number(binding), writable: false });
+  }
   return { params, storage };
 }
 
@@ -45,6 +53,7 @@ export function readInterface(shader: string, source: string): ShaderInterface {
 export class PipelineCache {
   private readonly made = new Map<string, Promise<Pipeline>>();
   private readonly interfaces = new Map<string, ShaderInterface>();
+  private readonly used = new Set<string>();
 
   constructor(
     private readonly gpu: GPUDevice,
@@ -61,7 +70,7 @@ export class PipelineCache {
   }
 
   static key(request: PipelineRequest): string {
-    return JSON.stringify([request.shader, request.entry, request.constants, request.storage]);
+    return JSON.stringify([request.shader, request.entry, request.constants, request.storage, request.texels]);
   }
 
   /** Starts compiling, or finds what was started before; ask for all before awaiting one, and they compile in parallel. */
@@ -75,7 +84,18 @@ export class PipelineCache {
     return pipeline;
   }
 
-  private async compile({ shader, entry, constants, storage }: PipelineRequest): Promise<Pipeline> {
+  /** Those that this has not given before, each once: from the longest shader down, which is about the order of compile times. */
+  unused(requests: readonly PipelineRequest[]): PipelineRequest[] {
+    const fresh = new Map(requests.map((request) => [PipelineCache.key(request), request]));
+    for (const key of [...fresh.keys()]) if (this.used.has(key)) fresh.delete(key);
+    for (const key of fresh.keys()) this.used.add(key);
+    const length = ({ shader, constants }: PipelineRequest): number =>
+      specialise(shader, this.platform.shaderText(shader), constants).code.length;
+    const lengths = new Map([...fresh.values()].map((request) => [request, length(request)]));
+    return [...lengths.keys()].sort((a, b) => lengths.get(b)! - lengths.get(a)!);
+  }
+
+  private async compile({ shader, entry, constants, storage, texels }: PipelineRequest): Promise<Pipeline> {
     const file = `${shader}.wgsl`;
     const { code, lines } = specialise(file, this.platform.shaderText(shader), constants);
     const { params, storage: declared } = this.interfaceOf(shader);
@@ -84,7 +104,9 @@ export class PipelineCache {
       return {
         binding,
         visibility: GPUShaderStage.COMPUTE,
-        buffer: { type: writable ? 'storage' : 'read-only-storage' },
+        ...(texels.includes(name)
+          ? { storageTexture: { access: 'read-only', format: 'rgba32float' } }
+          : { buffer: { type: writable ? 'storage' : 'read-only-storage' } }),
       };
     });
     if (params.length > 0)
@@ -105,7 +127,7 @@ export class PipelineCache {
           report,
         ]),
       );
-      return { pipeline, layout };
+      return { pipeline, layout, entries };
     } catch (error) {
       const info = await this.platform.idle(module.getCompilationInfo());
       const errors = info.messages.filter((message) => message.type === 'error');

@@ -9,7 +9,10 @@ import { byteLength, pack, unpack } from './layout.js';
 import { type Binding, type Dispatch, Lowering, Scratch, type Storage, storageBytes } from './lowering.js';
 import { assignSlots, type Lifetime, type MemoryReport, reportMemory } from './memory.js';
 import { checkFinite, firstNonFinite, type NonFinite, type NumericsChecks } from './numerics.js';
-import type { Pipeline } from './pipelines.js';
+import { useFirst } from './firstUse.js';
+import type { Pipeline, PipelineRequest } from './pipelines.js';
+import { recomputeNodes } from './recompute.js';
+import { copyTexels, createTexels, planTexels, type TexelCopy, type TexelPlan } from './texels.js';
 
 export interface PlanOptions {
   /** What will be read after a step. Effects (optimizer, running statistics) are kept without being named. */
@@ -23,6 +26,8 @@ export interface PlanOptions {
    * is fused then.
    */
   fuse?: boolean;
+  /** Computes cheap results again in the backward pass instead of keeping them (`recompute.ts`). Default false. */
+  checkpointActivations?: boolean;
   /** Takes the variables' values from another set of arenas (`Variables.valuesOf`), such as `ema`. */
   values?: string;
 }
@@ -34,11 +39,22 @@ interface Command {
   pipeline: GPUComputePipeline;
   bindGroup: GPUBindGroup;
   workgroups: readonly [number, number, number];
+  /** What this dispatch reads from textures. */
+  texels: readonly string[];
+  /** Textures to be filled before. */
+  copies: readonly { from: Place; texture: GPUTexture }[];
+}
+
+/** Where a dispatch's begin and end are written. */
+interface Timestamps {
+  querySet: GPUQuerySet;
+  begin: number;
+  end: number;
 }
 
 interface RunOptions {
   goOn?: boolean;
-  timestamps?: (dispatch: number) => GPUComputePassTimestampWrites;
+  timestamps?: (dispatch: number) => Timestamps;
 }
 
 interface Place {
@@ -54,30 +70,44 @@ export interface Lowered extends Dispatch {
 
 const STORAGE = () => GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
 
+/** Dispatches that are submitted before the others. */
+const HEAD = 16;
+
 export class Plan {
+  /** When the adapter could begin with the last step, by `performance.now()`. */
+  submittedAt = 0;
+  /** The next step's commands. */
+  private ahead?: readonly GPUCommandBuffer[];
+  private runs = 0;
+
   private constructor(
     readonly device: Device,
     private readonly commands: readonly Command[],
     private readonly places: Places,
-    private readonly owned: readonly GPUBuffer[],
+    private readonly owned: readonly (GPUBuffer | GPUTexture)[],
     private readonly checks: NumericsChecks | undefined,
     readonly memory: MemoryReport,
     /** How many nodes of each kind stand for several that were recorded. */
     readonly fused: Readonly<Record<string, number>>,
+    /** How often each op is called once more, for gradients. */
+    readonly recomputed: Readonly<Record<string, number>>,
     /** Milliseconds spent compiling pipelines. */
     readonly compileMs: number,
   ) {}
 
   /** Makes the plan: dead nodes dropped, the others fused, nodes lowered in the order they were recorded, memory assigned, pipelines compiled. */
   static async compile(device: Device, graph: Graph, options: PlanOptions): Promise<Plan> {
-    const { dispatches, lifetimes, slots, slotOf, checks, memory, fused } = arrange(device, graph, options);
+    const arrangement = arrange(device, graph, options);
+    const { dispatches, lifetimes, slots, slotOf, checks, memory, fused, recomputed } = arrangement;
 
     const start = performance.now();
-    const pipelines = await Promise.all(dispatches.map((dispatch) => requestPipeline(device, dispatch)));
+    const requests = dispatches.map((dispatch) => requestOf(device, dispatch));
+    const pipelines = await Promise.all(requests.map((request) => device.pipelines.get(request)));
+    if (device.traits.cpu) await useFirst(device, requests);
     const compileMs = performance.now() - start;
 
     return device.checked('the plan', () => {
-      const owned: GPUBuffer[] = [];
+      const owned: (GPUBuffer | GPUTexture)[] = [];
       const places: Places = { of: new Map(), values: options.values };
       const own = (name: string, bytes: number, usage: GPUBufferUsageFlags): GPUBuffer => {
         const buffer = device.createBuffer(name, bytes, usage);
@@ -94,15 +124,19 @@ export class Plan {
         const slot = slotOf.get(lifetime)!;
         places.of.set(lifetime.storage, { buffer: buffers[slot], offset: 0, bytes: lifetime.bytes });
       }
+      const texels = makeTexels(device, arrangement.texels, arrangement.textures, places);
+      owned.push(...texels.textures);
       const uniforms = packUniforms(device, dispatches, own);
       const commands = dispatches.map((dispatch, i) => ({
         source: dispatch.source,
         shader: dispatch.shader,
         pipeline: pipelines[i].pipeline,
-        bindGroup: bind(device, dispatch, pipelines[i], places, uniforms[i]),
+        bindGroup: bind(device, dispatch, pipelines[i], places, uniforms[i], texels.viewsOf(dispatch)),
         workgroups: dispatch.workgroups,
+        texels: dispatch.texels ?? [],
+        copies: texels.copiesBefore(i),
       }));
-      return new Plan(device, commands, places, owned, checks, memory, fused, compileMs);
+      return new Plan(device, commands, places, owned, checks, memory, fused, recomputed, compileMs);
     });
   }
 
@@ -111,12 +145,13 @@ export class Plan {
   }
 
   /** What is dispatched, in order, for profiles. */
-  get dispatches(): readonly Pick<Command, 'source' | 'shader'>[] {
+  get dispatches(): readonly Pick<Command, 'source' | 'shader' | 'texels'>[] {
     return this.commands;
   }
 
   /**
-   * Gives an input its value from the next step on.
+   * Gives an input its value from the next step on. The values are copied at once and taken over behind what was submitted
+   * before, so this does not wait for a step that is running (8 MB take 1 ms, llvmpipe).
    * @param values in the plain order (NCHW); for `words` the bytes as they are
    */
   write(input: Tensor, values: ArrayLike<number> | Uint8Array): void {
@@ -140,16 +175,50 @@ export class Plan {
   /**
    * Submits one step.
    * @param goOn adds to the counts of `checkNumerics` instead of beginning anew: the runs before belong to this one
-   * @param timestamps where to write when each dispatch began and ended; each is then a pass of its own
+   * @param timestamps where to write when each dispatch, with the copies that it needs, began and ended; each is then a pass of its own
    */
-  run({ goOn = false, timestamps }: RunOptions = {}): void {
+  run(options: RunOptions = {}): void {
     this.device.check();
+    const usual = !options.timestamps && !this.checks;
+    const [head, rest] = (usual && this.ahead) || this.encode(options);
+    this.device.gpu.queue.submit([head]);
+    this.submittedAt = performance.now();
+    this.device.gpu.queue.submit([rest]);
+    // A command buffer can be submitted once. The next ones are encoded while the adapter works on these, and what changes from
+    // step to step comes through buffers; a plan that has run twice will run again.
+    if (usual) this.ahead = this.runs++ > 0 ? this.encode({}) : undefined;
+  }
+
+  /** Submitting takes time by the dispatch, so the adapter gets a few first and the rest while it works. */
+  private encode(options: RunOptions): GPUCommandBuffer[] {
+    return [this.encodePart(0, HEAD, options), this.encodePart(HEAD, this.commands.length, { ...options, goOn: true })];
+  }
+
+  private encodePart(first: number, end: number, { goOn = false, timestamps }: RunOptions): GPUCommandBuffer {
     const encoder = this.device.gpu.createCommandEncoder();
     if (this.checks && !goOn) encoder.clearBuffer(this.places.of.get(this.checks.report)!.buffer);
     let pass: GPUComputePassEncoder | undefined;
-    for (let i = 0; i < this.commands.length; i++) {
-      const { pipeline, bindGroup, workgroups } = this.commands[i];
-      pass ??= encoder.beginComputePass(timestamps && { timestampWrites: timestamps(i) });
+    for (let i = first; i < Math.min(end, this.commands.length); i++) {
+      const { pipeline, bindGroup, workgroups, copies } = this.commands[i];
+      const time = timestamps?.(i);
+      if (copies.length > 0) {
+        pass?.end();
+        pass = undefined;
+        if (time) {
+          const timestampWrites = { querySet: time.querySet, beginningOfPassWriteIndex: time.begin };
+          encoder.beginComputePass({ timestampWrites }).end();
+        }
+        for (const { from, texture } of copies) copyTexels(encoder, from, texture);
+      }
+      pass ??= encoder.beginComputePass(
+        time && {
+          timestampWrites: {
+            querySet: time.querySet,
+            beginningOfPassWriteIndex: copies.length > 0 ? undefined : time.begin,
+            endOfPassWriteIndex: time.end,
+          },
+        },
+      );
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, bindGroup);
       pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2]);
@@ -159,7 +228,7 @@ export class Plan {
       }
     }
     pass?.end();
-    this.device.gpu.queue.submit([encoder.finish()]);
+    return encoder.finish();
   }
 
   /** The values of outputs (or inputs) after the steps submitted so far, in the plain order. */
@@ -185,7 +254,7 @@ export class Plan {
 
   /** Frees the plan's memory; variables keep theirs. */
   destroy(): void {
-    this.owned.forEach((buffer) => buffer.destroy());
+    this.owned.forEach((made) => made.destroy());
   }
 }
 
@@ -213,23 +282,35 @@ interface Arrangement {
   lifetimes: readonly Lifetime[];
   slots: readonly number[];
   slotOf: ReadonlyMap<Lifetime, number>;
+  texels: TexelPlan;
+  /** Sizes of the textures, and each copy's texture. */
+  textures: { slots: readonly number[]; slotOf: ReadonlyMap<TexelCopy, number> };
   checks: NumericsChecks | undefined;
   memory: MemoryReport;
   fused: Readonly<Record<string, number>>;
+  recomputed: Readonly<Record<string, number>>;
 }
 
 function arrange(device: Device, graph: Graph, options: PlanOptions): Arrangement {
-  const { outputs, poison, checkNumerics, fuse = true } = options;
+  const { outputs, poison, checkNumerics, fuse = true, checkpointActivations } = options;
   const needed = neededNodes(graph, outputs);
-  const { nodes, fused } = fuse && !checkNumerics ? fuseNodes(needed, outputs) : { nodes: needed, fused: {} };
+  const { nodes: merged, fused } =
+    fuse && !checkNumerics
+      ? fuseNodes(needed, outputs, device.traits.storageOffsetAlignment)
+      : { nodes: needed, fused: {} };
+  const { nodes, recomputed } = checkpointActivations
+    ? recomputeNodes(merged, outputs)
+    : { nodes: merged, recomputed: {} };
   const groups = nodes.map((node) => lower(device, node));
   const checks = checkNumerics ? checkFinite(device, nodes, groups) : undefined;
   const lowered = checks?.dispatches ?? groups.flat();
   const lifetimes = findLifetimes(lowered, outputs).filter(({ storage }) => storage !== checks?.report);
   const dispatches = poison ? withPoison(device, lowered, lifetimes) : lowered;
   const { slots, slotOf } = assignSlots(lifetimes);
-  const memory = reportMemory(lifetimes, slots, slotOf, graph.inputs.map(storageBytes));
-  return { dispatches, lifetimes, slots, slotOf, checks, memory, fused };
+  const texels = planTexels(device.pipelines, dispatches);
+  const textures = assignSlots(texels.copies);
+  const memory = reportMemory(lifetimes, slots, slotOf, graph.inputs.map(storageBytes), textures.slots);
+  return { dispatches, lifetimes, slots, slotOf, texels, textures, checks, memory, fused, recomputed };
 }
 
 /** The memory that a plan will take, without making any of it and without compiling anything. */
@@ -301,18 +382,19 @@ function withPoison(device: Device, dispatches: readonly Lowered[], lifetimes: L
   return out;
 }
 
-function requestPipeline(device: Device, dispatch: Lowered): Promise<Pipeline> {
+function requestOf(device: Device, dispatch: Lowered): PipelineRequest {
   const { storage } = device.pipelines.interfaceOf(dispatch.shader);
   const names = Object.keys(dispatch.bindings).sort();
   const unknown = names.filter((name) => !storage.has(name));
   if (unknown.length > 0)
     throw new Error(`${dispatch.node}: shaders/${dispatch.shader}.wgsl declares no ${unknown.join(', ')}`);
-  return device.pipelines.get({
+  return {
     shader: dispatch.shader,
     entry: dispatch.entry ?? 'main',
     constants: dispatch.constants ?? {},
     storage: names,
-  });
+    texels: dispatch.texels ?? [],
+  };
 }
 
 /** Where storages lie; variables lie in their arenas. */
@@ -341,6 +423,30 @@ function resolve(binding: Binding, places: Places): GPUBufferBinding {
   const place = storage instanceof Scratch ? places.of.get(storage)! : placeOf(storage, places);
   const part = 'storage' in binding ? binding : { offset: 0, bytes: place.bytes };
   return { buffer: place.buffer, offset: place.offset + part.offset, size: part.bytes };
+}
+
+/** The textures of a plan, and who uses them. */
+function makeTexels(
+  { gpu }: Device,
+  { copies, of }: TexelPlan,
+  { slots, slotOf }: Arrangement['textures'],
+  places: Places,
+) {
+  const textures = slots.map((bytes, i) => createTexels(gpu, `texels ${i}`, bytes));
+  const views = textures.map((texture) => texture.createView());
+  return {
+    textures,
+    viewsOf: (dispatch: Lowered): ReadonlyMap<string, GPUTextureView> =>
+      new Map([...(of.get(dispatch) ?? [])].map(([name, copy]) => [name, views[slotOf.get(copy)!]])),
+    copiesBefore: (at: number) =>
+      copies
+        .filter(({ from }) => from === at)
+        .map((copy) => {
+          const { buffer, offset } = resolve(copy.storage, places);
+          const from = { buffer, offset: (offset ?? 0) + copy.offset, bytes: copy.length };
+          return { from, texture: textures[slotOf.get(copy)!] };
+        }),
+  };
 }
 
 /** Lays the parameter blocks of all dispatches into one uniform buffer; equal blocks share a place. */
@@ -396,11 +502,12 @@ function bind(
   pipeline: Pipeline,
   places: Places,
   uniform: GPUBufferBinding | undefined,
+  views: ReadonlyMap<string, GPUTextureView>,
 ): GPUBindGroup {
   const { storage } = device.pipelines.interfaceOf(dispatch.shader);
   const entries: GPUBindGroupEntry[] = Object.entries(dispatch.bindings).map(([name, binding]) => ({
     binding: storage.get(name)!.binding,
-    resource: resolve(binding, places),
+    resource: views.get(name) ?? resolve(binding, places),
   }));
   if (uniform) entries.push({ binding: 0, resource: uniform });
   return device.gpu.createBindGroup({ label: dispatch.node, layout: pipeline.layout, entries });

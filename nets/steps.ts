@@ -17,7 +17,7 @@ import { segmentationCounts } from '../engine/ops/segmentationCounts.js';
 import { sigmoid } from '../engine/ops/sigmoid.js';
 import { thresholdCounts, type ThresholdGrid } from '../engine/ops/thresholdCounts.js';
 import { createOptimizer, type Optimizer, type OptimizerSettings, placeGradients } from '../engine/optimizers.js';
-import { Plan } from '../engine/plan.js';
+import { Plan, type PlanOptions } from '../engine/plan.js';
 import { SettingsError } from '../engine/settings.js';
 import type { Variables } from '../engine/variables.js';
 import { type Initialisation, NetContext } from './context.js';
@@ -85,12 +85,28 @@ export interface TrainingSettings extends ModelSettings {
   ema?: number;
   /** Makes `nonFinite` work. */
   checkNumerics?: boolean;
+  /** See `PlanOptions.checkpointActivations`. */
+  checkpointActivations?: boolean;
 }
 
-/** Loss of one step, and the norm of its gradients before clipping. */
+/** What a training step's plans are made with. */
+export const planOptions = ({
+  fuse,
+  checkNumerics,
+  checkpointActivations,
+}: TrainingSettings): Omit<PlanOptions, 'outputs'> => ({ fuse, checkNumerics, checkpointActivations });
+
+/** What a step says of itself. */
 export interface StepResult {
   loss: number;
+  /** Before clipping. */
   gradientNorm: number;
+  /**
+   * Of the net's predictions for these images, augmented as they were, before the update: counts of each image (see
+   * `segmentationCounts`). A small pass over the logits; a pass over the training photos without augmentation would cost
+   * another epoch.
+   */
+  counts: Float32Array;
 }
 
 /** A graph and what is read from its plan. */
@@ -115,6 +131,8 @@ export interface RecordedTraining {
   accumulation?: Accumulation;
   loss: Tensor;
   norm: Tensor;
+  /** Of the images of one part. */
+  counts: Tensor;
 }
 
 /** @throws SettingsError when loss and classes do not fit each other */
@@ -148,6 +166,7 @@ export function recordTraining(variables: Variables, settings: TrainingSettings)
   });
   const logits = recordNetwork(net, inputs.image, settings);
   const loss = recordLoss(logits, inputs.target, settings.loss, { ignoring: isIgnoring(settings) });
+  const counts = segmentationCounts(foregroundLogits(logits), inputs.target, { threshold: 0 });
   const { parameters } = variables;
   const one = graph.input('one', [1], 'vector');
   const made = gradients(
@@ -156,11 +175,11 @@ export function recordTraining(variables: Variables, settings: TrainingSettings)
     parameters.map((parameter) => graph.read(parameter)),
   );
   const optimizer = createOptimizer(settings.optimizer, variables);
-  const common = { optimizer, inputs, one, dropoutSeed };
+  const common = { optimizer, inputs, one, dropoutSeed, counts };
   if (microBatches === 1) {
     const { norm, hyper } = optimizer.step(graph, parameters, made, { clipNorm });
     const emaDecay = ema === undefined ? undefined : movingAverage(graph, variables);
-    return { ...common, pass: { graph, outputs: [loss, norm] }, hyper, emaDecay, loss, norm };
+    return { ...common, pass: { graph, outputs: [loss, norm, counts] }, hyper, emaDecay, loss, norm };
   }
   const placed = placeGradients(graph, variables, parameters, made);
   const accumulation = accumulateGradients(variables, placed, loss);
@@ -169,7 +188,7 @@ export function recordTraining(variables: Variables, settings: TrainingSettings)
   const emaDecay = ema === undefined ? undefined : movingAverage(update, variables);
   return {
     ...common,
-    pass: { graph, outputs: [] },
+    pass: { graph, outputs: [counts] },
     update: { graph: update, outputs: [norm] },
     hyper,
     emaDecay,
@@ -188,6 +207,8 @@ export class TrainingStep {
   /** Arenas that a checkpoint has to hold so that training can go on: the optimizer's, and the averaged weights. */
   readonly stateNames: readonly string[];
   readonly microBatches: number;
+  /** Counts of the parts of the step submitted last but for its last part, which the plan still holds. */
+  private countsOfParts: Promise<Float32Array>[] = [];
 
   private constructor(
     private readonly settings: TrainingSettings,
@@ -205,7 +226,7 @@ export class TrainingStep {
   static async compile(device: Device, variables: Variables, settings: TrainingSettings): Promise<TrainingStep> {
     const recorded = recordTraining(variables, settings);
     const compile = ({ graph, outputs }: Recorded) =>
-      Plan.compile(device, graph, { outputs, checkNumerics: settings.checkNumerics, fuse: settings.fuse });
+      Plan.compile(device, graph, { outputs, ...planOptions(settings) });
     const plan = await compile(recorded.pass);
     plan.write(recorded.one, [1 / (settings.microBatches ?? 1)]);
     const updatePlan = recorded.update && (await compile(recorded.update));
@@ -224,7 +245,9 @@ export class TrainingStep {
     const last = updatePlan ?? plan;
     last.write(hyper, optimizer.hyperValues(learningRate, step));
     if (emaDecay) last.write(emaDecay, [movingAverageDecay(settings.ema!, step)]);
+    this.countsOfParts = [];
     for (let part = 0; part < parts; part++) {
+      if (part > 0) this.countsOfParts.push(this.readCounts());
       plan.write(inputs.pixels, partOf(pixels, part, parts));
       plan.write(inputs.parameters, partOf(parameters, part, parts));
       if (dropoutSeed) plan.write(dropoutSeed, parts > 1 ? [settings.seed, step, part] : [settings.seed, step]);
@@ -236,12 +259,25 @@ export class TrainingStep {
 
   /** Of the step submitted last. */
   async result(): Promise<StepResult> {
-    const { plan, updatePlan } = this;
-    const { loss, norm } = this.recorded;
-    const [[lossValue], [gradientNorm]] = updatePlan
-      ? (await Promise.all([plan.read(loss), updatePlan.read(norm)])).flat()
-      : await plan.read(loss, norm);
-    return { loss: lossValue, gradientNorm };
+    const { plan, updatePlan, countsOfParts } = this;
+    const { loss, norm, counts } = this.recorded;
+    if (!updatePlan) {
+      const [[lossValue], [gradientNorm], own] = await plan.read(loss, norm, counts);
+      return { loss: lossValue, gradientNorm, counts: own };
+    }
+    const [[[lossValue], last], [[gradientNorm]], ...parts] = await Promise.all([
+      plan.read(loss, counts),
+      updatePlan.read(norm),
+      ...countsOfParts,
+    ]);
+    return { loss: lossValue, gradientNorm, counts: Float32Array.from([...parts, last].flatMap((part) => [...part])) };
+  }
+
+  private readCounts(): Promise<Float32Array> {
+    const counts = this.plan.read(this.recorded.counts).then(([values]) => values);
+    // Awaited by `result`; should the device be lost before, nobody waits for it.
+    counts.catch(() => {});
+    return counts;
   }
 
   /**

@@ -1,6 +1,6 @@
 // jax-js on its WebGPU backend as an engine of `bench peers`, every call under its jit. Its layout is PyTorch's.
 import { createRequire } from 'node:module';
-import { offerNavigator, WAITS, waitIn, watch } from '../../dist/bench/peers/browser.js';
+import { offerNavigator, SLEEPING, WAITS, waitIn, watch } from '../../dist/bench/peers/browser.js';
 import { readInputs, serve } from '../../dist/bench/peers/child.js';
 import { COMPARED_STEPS, isStep, LEARNING_RATE } from '../../dist/bench/peers/works.js';
 
@@ -118,7 +118,7 @@ await serve(async () => {
     const once = () => call(...names.map((name) => given[name].ref));
     return {
       note: transposed ? TRANSPOSED : undefined,
-      result: () => once().data(),
+      result: () => waitIn(SLEEPING, once().data()),
       async run(count, mode) {
         let last;
         for (let i = 0; i < count; i++) {
@@ -155,9 +155,9 @@ await serve(async () => {
     return {
       note: TRANSPOSED,
       async result() {
-        if (!training) return inferStep(refs(state.p), image.ref).data();
+        if (!training) return waitIn(SLEEPING, inferStep(refs(state.p), image.ref).data());
         const losses = [];
-        while (losses.length < COMPARED_STEPS) losses.push((await (await train(0)).data())[0]);
+        while (losses.length < COMPARED_STEPS) losses.push((await (await train(SLEEPING)).data())[0]);
         return Float32Array.from(losses);
       },
       async run(count, mode) {

@@ -1,6 +1,6 @@
 // TensorFlow.js on its WebGPU backend as an engine of `bench peers`. Its layout is NHWC, its filters are HWIO.
 import { createRequire } from 'node:module';
-import { offerNavigator, WAITS, waitIn, watch } from '../../dist/bench/peers/browser.js';
+import { offerNavigator, SLEEPING, WAITS, waitIn, watch } from '../../dist/bench/peers/browser.js';
 import { readInputs, serve } from '../../dist/bench/peers/child.js';
 import { COMPARED_STEPS, isStep, LEARNING_RATE } from '../../dist/bench/peers/works.js';
 
@@ -99,7 +99,7 @@ await serve(async () => {
       async result() {
         const order = work.pass === 'filter gradient' ? [3, 2, 0, 1] : [0, 3, 1, 2];
         const data = tf.tidy(() => tf.transpose(call(), order));
-        const values = await data.data();
+        const values = await waitIn(SLEEPING, data.data());
         check();
         data.dispose();
         return values;
@@ -132,7 +132,7 @@ await serve(async () => {
       async result() {
         if (!training) {
           const logits = infer();
-          const data = await logits.data();
+          const data = await waitIn(SLEEPING, logits.data());
           check();
           logits.dispose();
           return data;
@@ -140,7 +140,7 @@ await serve(async () => {
         const losses = [];
         while (losses.length < COMPARED_STEPS) {
           const loss = train();
-          losses.push((await loss.data())[0]);
+          losses.push((await waitIn(SLEEPING, loss.data()))[0]);
           loss.dispose();
         }
         check();

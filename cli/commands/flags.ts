@@ -34,7 +34,15 @@ export const dataPath = flag(
 
 export const splitSeed = flag('of the split of a folder that has none of its own [42]', wholeNumber('--seed', 0));
 
+export const checkpointActivations = {
+  describe: 'less memory: compute batch norm, ReLU and the like again for the gradients instead of keeping them',
+  boolean: true,
+} as const;
+
 export const json = { describe: 'print JSON instead of text', boolean: true, default: false } as const;
+
+/** For commands that print many things one after another. */
+export const jsonLines = { ...json, describe: 'print JSON lines on stdout; text goes to stderr' } as const;
 
 export const quiet = { describe: 'show results and warnings alone', boolean: true } as const;
 

@@ -1,7 +1,20 @@
 /** Commands that make runs. */
-import { evenNumber, number, oneOf, text, wholeNumber } from '../arguments.js';
+import { evenNumber, folderName, number, oneOf, text, wholeNumber } from '../arguments.js';
 import { command } from './define.js';
-import { adapter, borders, dataPath, flag, lossNames, model, networkNames, onBadFile } from './flags.js';
+import {
+  adapter,
+  borders,
+  checkpointActivations,
+  dataPath,
+  flag,
+  json,
+  jsonLines,
+  lossNames,
+  model,
+  networkNames,
+  onBadFile,
+  quiet,
+} from './flags.js';
 
 const train = command({
   name: 'train',
@@ -9,6 +22,7 @@ const train = command({
   example: ['train --data-path pets --net resnet34-unet --epochs 10', 'train on your photos'],
   flags: {
     'data-path': dataPath,
+    split: flag("file of names for training, validation and test, such as a run's split.json", text('--split')),
     recipe: flag('training of one of the reports: report0 to report4; other flags override it', text('--recipe')),
     config: flag("file of settings, such as a run's settings.json; other flags override it", text('--config')),
     'print-config': { describe: 'print the resolved settings and do nothing else', boolean: true },
@@ -44,6 +58,7 @@ const train = command({
       boolean: true,
     },
     'no-fuse': { describe: 'plain plans: every op of the net is a pass over memory of its own', boolean: true },
+    'checkpoint-activations': checkpointActivations,
     'clip-norm': flag(
       'largest global norm of the gradients, 0 for any [1]',
       number('--clip-norm', 0, { inclusive: true }),
@@ -52,12 +67,51 @@ const train = command({
     'base-width': flag('channels of the first level, even [64; drawn sample 8]', evenNumber('--base-width')),
     seed: flag('of weights, batches and augmentations [42]', wholeNumber('--seed', 0)),
     model: model('weights to start from (safetensors)'),
-    run: flag('folder for everything the run writes [runs/1, runs/2, ...]', text('--run')),
-    resume: flag('folder of a stopped run to go on with; --epochs may be raised', text('--resume')),
+    name: flag("name of the run's folder in runs/; a number is added when it is taken [the net's name]", folderName),
+    run: flag('folder for everything the run writes, instead of runs/NAME', text('--run')),
+    'save-every': flag(
+      'seconds after which the last checkpoint is written within an epoch: what a crash loses at most [300]',
+      number('--save-every', 0),
+    ),
+    tensorboard: { describe: "write TensorBoard's event files into the run's folder, too", boolean: true },
+    'dry-run': {
+      describe: 'load, build, do a few steps; print memory, speed and how long it would take; write nothing',
+      boolean: true,
+    },
     'on-bad-file': onBadFile,
     adapter,
+    quiet,
+    json: jsonLines,
   },
   run: async (given) => (await import('../train.js')).train(given),
 });
 
-export const trainingCommands = [train];
+const resume = command({
+  name: 'resume <run>',
+  describe: 'go on with a run that was stopped; ends as if it had never been',
+  example: ['resume runs/unet', 'go on where the run was stopped'],
+  flags: {
+    epochs: flag(
+      'more epochs than the run was started with; a schedule that ends with the run ends with the new end',
+      wholeNumber('--epochs', 1),
+      { alias: 'e' },
+    ),
+    'data-path': flag('where the same photos are now [where they were]', text('--data-path')),
+    adapter,
+    quiet,
+    json: jsonLines,
+  },
+  places: { run: { describe: "the run's folder", type: 'string', demandOption: true } },
+  run: async (given) => (await import('../train.js')).resume(given),
+});
+
+const runs = command({
+  name: 'runs [folder]',
+  describe: 'list the runs in a folder: epochs done, best and test Dice, whether they are finished',
+  example: ['runs', 'list what is in runs/'],
+  flags: { json },
+  places: { folder: { describe: 'folder that holds runs', type: 'string', default: 'runs' } },
+  run: async (given) => (await import('../runs.js')).runs(given),
+});
+
+export const trainingCommands = [train, resume, runs];

@@ -7,12 +7,19 @@
  * | gradient of the input  | transposeFilter, convolve (transposed when strided) | transposeFilter, convolve     |
  * | gradient of the filter | filterGradient, taps shift x                        | filterGradient, taps shift dy |
  * | gradient of the bias   | channelSum                                          | channelSum                    |
+ *
+ * Shapes with kernels of their own: `convHead.ts`, `convInside.ts`, `convStem.ts`.
  */
 import type { DeviceTraits } from '../device.js';
 import { type Op, recordOne, type Tensor } from '../graph.js';
-import { filterSizes, vec4s } from '../layout.js';
+import { byteLength, filterSizes, vec4s } from '../layout.js';
 import type { Binding, Lowering, Scratch, Storage } from '../lowering.js';
+import { TEXEL_SHIFT } from '../texels.js';
 import type { Constants } from '../wgsl.js';
+import { convolveHead, headFilterGradient, isHead } from './convHead.js';
+import { convolveInside, insideFilterGradient, isInside } from './convInside.js';
+import { convolveStem, isStem, stemFilterGradient } from './convStem.js';
+import { stridedSum } from './stridedSum.js';
 
 /** Rows, columns. */
 export type Pair = readonly [number, number];
@@ -50,18 +57,20 @@ interface ConvolveForm {
   /** Output pixels and channels of a workgroup; of the plain form, of a thread. */
   pixels: number;
   channels: number;
+  /** Rows and columns of the pixels, where they are a tile. */
+  tile?: Pair;
 }
-
-const TILE = 8;
 
 /**
  * The form of `convolve`, decided from shapes and adapter alone.
  * @param height, width, channels of the output, channels in whole vec4s
+ * @param texels whether textures can stand in for x and w
  */
 export function chooseConvolve(
   traits: DeviceTraits,
   geometry: Geometry,
   [batch, channels, height, width]: readonly number[],
+  texels = false,
 ): ConvolveForm {
   if (traits.kernels === 'plain') return { shader: 'conv2dPlain', constants: {}, pixels: 1, channels: 4 };
   if (traits.kernels === 'tiled') {
@@ -71,23 +80,63 @@ export function chooseConvolve(
     const constants = { PIXELS: size, CHANNELS: size, THREAD_PIXELS: perThread, THREAD_CHANNELS: perThread };
     return { shader: 'conv2dTiled', constants, pixels: size, channels: size };
   }
-  const lanes = traits.subgroupSize;
-  const pixels = Math.max(16, lanes);
-  const general = {
-    shader: 'conv2dSubgroup',
-    constants: { LANES: lanes, PIXELS: pixels },
-    pixels,
-    channels: 4 * lanes,
-  };
-  const down = Math.ceil(height / TILE);
-  if (!is3x3(geometry) || batch * down > traits.maxWorkgroups) return general;
-  // Flattened pixels waste nothing on small maps, but a block of 4*lanes channels does on narrow outputs; full tiles of
-  // the 3x3 form are about 1.2 times as fast (22 against 18 GFLOP/s on llvmpipe, 8 lanes, 2 cores).
-  const share = (size: number, block: number): number => size / (Math.ceil(size / block) * block);
-  const special = 1.2 * share(height, TILE) * share(width, TILE) * share(channels, lanes);
-  if (special < share(channels, 4 * lanes)) return general;
-  const constants = { LANES: lanes, ROWS: TILE, COLUMNS: TILE };
-  return { shader: 'conv2dSubgroup3x3', constants, pixels: TILE * TILE, channels: lanes };
+  return chooseSubgroup(traits, geometry, [batch, channels, height, width], texels);
+}
+
+/** Register tiles of the subgroup forms: [rows, columns, vectors of channels] of the 3x3 form, [pixels, vectors] of the other. */
+const TILES = [
+  [8, 8, 2],
+  [8, 8, 1],
+  [4, 4, 4],
+] as const;
+const RUNS = [
+  [16, 4],
+  [32, 2],
+  [32, 1],
+] as const;
+
+/** The form with the least estimated cycles of the adapter: a multiply-add is one, and a load that of so many. */
+function chooseSubgroup(
+  { subgroupSize: lanes, maxWorkgroups }: DeviceTraits,
+  geometry: Geometry,
+  [batch, channels, height, width]: readonly number[],
+  texels: boolean,
+): ConvolveForm {
+  const load = texels ? 16 : 110;
+  const TEXELS = texels ? TEXEL_SHIFT : 0;
+  const blocks = (vectors: number): number => Math.ceil(channels / (lanes * vectors));
+  const forms: { cost: number; form: ConvolveForm }[] = [];
+  for (const [pixels, vectors] of RUNS) {
+    const size = Math.max(pixels, lanes);
+    // For each quad of input channels and tap.
+    const tile = size * vectors * 4 + load * (size / lanes + vectors);
+    forms.push({
+      cost: (9 * tile * (batch * height * width * blocks(vectors))) / size,
+      form: {
+        shader: 'conv2dSubgroup',
+        constants: { LANES: lanes, PIXELS: size, VECTORS: vectors, TEXELS },
+        pixels: size,
+        channels: lanes * vectors,
+      },
+    });
+  }
+  for (const [rows, columns, vectors] of is3x3(geometry) ? TILES : []) {
+    const [down, across] = [Math.ceil(height / rows), Math.ceil(width / columns)];
+    if (batch * down > maxWorkgroups) continue;
+    const border = (rows + 2) * (columns + 2);
+    const tile = 36 * rows * columns * vectors + load * (Math.ceil(border / lanes) + 9 * vectors);
+    forms.push({
+      cost: tile * batch * down * across * blocks(vectors),
+      form: {
+        shader: 'conv2dSubgroup3x3',
+        constants: { LANES: lanes, ROWS: rows, COLUMNS: columns, VECTORS: vectors, TEXELS },
+        pixels: rows * columns,
+        channels: lanes * vectors,
+        tile: [rows, columns],
+      },
+    });
+  }
+  return forms.reduce((best, other) => (other.cost < best.cost ? other : best)).form;
 }
 
 /**
@@ -99,16 +148,21 @@ export function convolve(
   { x, w, bias, y }: { x: Tensor; w: Storage; bias?: Tensor; y: Tensor },
   geometry: Geometry,
 ): void {
+  if (isHead(to.traits, geometry, y)) return convolveHead(to, { x, w, bias, y });
+  if (isInside(to.traits, geometry, x, y)) return convolveInside(to, { x, w, bias, y }, geometry);
+  if (isStem(to.traits, geometry, x)) return convolveStem(to, { x, w, bias, y }, geometry);
   const { kernel, stride, padding, transposed } = geometry;
   const [, , height, width] = y.shape;
   for (const range of to.batches(x, y)) {
-    const form = chooseConvolve(to.traits, geometry, [range.count, quads(y) * 4, height, width]);
+    const part = to.images(x, range);
+    const texels = to.texels(part, w);
+    const form = chooseConvolve(to.traits, geometry, [range.count, quads(y) * 4, height, width], texels);
     const blocks = Math.ceil((quads(y) * 4) / form.channels);
     let workgroups: readonly [number, number, number];
     if (form.shader === 'conv2dPlain') {
       workgroups = to.flat(range.count * height * width * quads(y));
-    } else if (form.shader === 'conv2dSubgroup3x3') {
-      workgroups = [Math.ceil(width / TILE), range.count * Math.ceil(height / TILE), blocks];
+    } else if (form.tile) {
+      workgroups = [Math.ceil(width / form.tile[1]), range.count * Math.ceil(height / form.tile[0]), blocks];
     } else {
       // Transposed, each residue of the output's pixels by the stride is a phase; the first one has the most pixels.
       const [down, across] = transposed ? stride : [1, 1];
@@ -138,24 +192,41 @@ export function convolve(
     to.dispatch({
       shader: form.shader,
       constants: form.constants,
-      params: form.shader === 'conv2dSubgroup3x3' ? params : { ...params, ...general },
-      bindings: { x: to.images(x, range), w, bias: bias ?? w, y: to.images(y, range) },
+      params: form.tile ? params : { ...params, ...general },
+      bindings: { x: part, w, bias: bias ?? w, y: to.images(y, range) },
+      texels: texels ? ['x', 'w'] : [],
       workgroups,
     });
   }
 }
 
+/** Consecutive input channels of a filter (O, C, kh, kw); `first` is a multiple of 4. */
+export interface FilterPart {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Where the weights of some input channels lie: a filter's reduction is its outermost axis, so they lie together. */
+export function filterPart(w: Tensor, { first, count }: FilterPart): Binding {
+  const [out, channels, ...kernel] = w.shape;
+  if (first === 0 && count === channels) return w;
+  const bytes = (reduction: number): number => byteLength([out, reduction, ...kernel], w.layout);
+  return { storage: w, offset: first === 0 ? 0 : bytes(first), bytes: bytes(count) };
+}
+
 /**
  * The filter with reduction and out channels swapped, and its taps turned by 180 degrees if `flip`.
  * @param w in either filter layout
+ * @param part input channels of w that are wanted; all where it is not given
  */
-export function transposeFilter(to: Lowering, w: Tensor, flip: boolean): Scratch {
-  const { out, reduction, taps } = filterSizes(w.shape, w.layout);
+export function transposeFilter(to: Lowering, w: Tensor, flip: boolean, part?: FilterPart): Scratch {
+  const { out, reduction: channels, taps } = filterSizes(w.shape, w.layout);
+  const reduction = part?.count ?? channels;
   const y = to.scratch('transposed filter', [reduction, out, w.shape[2], w.shape[3]], 'filter');
   to.dispatch({
     shader: 'filterTranspose',
     params: { inputQuads: vec4s(reduction), outputQuads: vec4s(out), taps, flip: Number(flip) },
-    bindings: { w, y },
+    bindings: { w: part ? filterPart(w, part) : w, y },
     workgroups: to.flat(vec4s(out) * taps * vec4s(reduction)),
   });
   return y;
@@ -170,10 +241,19 @@ interface FilterGradientForm {
   /** A split takes a multiple of `step` units of the sum, `least` or more. A unit is a pixel, or a column of pixels. */
   step: number;
   least: number;
+  /** Output pixels of a column, where the units are columns. */
+  columns?: number;
 }
 
-/** The form of `filterGradient`, decided from shapes and adapter alone. */
-export function chooseFilterGradient(traits: DeviceTraits, geometry: Geometry): FilterGradientForm {
+/**
+ * The form of `filterGradient`, decided from shapes and adapter alone.
+ * @param texels whether textures can stand in for x and dy
+ */
+export function chooseFilterGradient(
+  traits: DeviceTraits,
+  geometry: Geometry,
+  texels = false,
+): FilterGradientForm {
   const { kernels, subgroupSize: lanes } = traits;
   const name = 'conv2dWeightGradient';
   if (kernels === 'plain') {
@@ -182,11 +262,19 @@ export function chooseFilterGradient(traits: DeviceTraits, geometry: Geometry): 
   if (kernels === 'tiled') {
     return { shader: `${name}Tiled`, constants: {}, channels: 64, rows: 16, step: 16, least: 256 };
   }
+  const TEXELS = texels ? TEXEL_SHIFT : 0;
+  if (is3x3(geometry) && texels) {
+    const [parts, columns] = [2, 4];
+    const constants = { LANES: lanes, PARTS: parts, COLUMNS: columns, TEXELS };
+    const channels = (4 * lanes) / parts;
+    return { shader: `${name}Texels3x3`, constants, channels, rows: parts * 9, step: 1, least: 1, columns };
+  }
   if (is3x3(geometry)) {
     const constants = { LANES: lanes, QUADS: 2 };
-    return { shader: `${name}Subgroup3x3`, constants, channels: lanes, rows: 2 * 9, step: 1, least: 1 };
+    const columns = lanes - 2;
+    return { shader: `${name}Subgroup3x3`, constants, channels: lanes, rows: 2 * 9, step: 1, least: 1, columns };
   }
-  const constants = { LANES: lanes, ROWS: 4 };
+  const constants = { LANES: lanes, ROWS: 4, TEXELS };
   return { shader: `${name}Subgroup`, constants, channels: 4 * lanes, rows: 4, step: lanes, least: 64 };
 }
 
@@ -200,12 +288,16 @@ const PARTIAL_BYTES = 64 * 2 ** 20;
  */
 export function filterGradient(
   to: Lowering,
-  { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Tensor },
+  { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Binding },
   geometry: Geometry,
 ): void {
+  if (isHead(to.traits, geometry, dy)) return headFilterGradient(to, { x, dy, dw });
+  if (isInside(to.traits, geometry, x, dy)) return insideFilterGradient(to, { x, dy, dw }, geometry);
+  if (isStem(to.traits, geometry, x)) return stemFilterGradient(to, { x, dy, dw }, geometry);
   const { kernel, padding, transposed } = geometry;
-  const form = chooseFilterGradient(to.traits, geometry);
-  const columns = form.shader === 'conv2dWeightGradientSubgroup3x3' ? to.traits.subgroupSize - 2 : undefined;
+  const texels = to.batches(x, dy).every((range) => to.texels(to.images(x, range), to.images(dy, range)));
+  const form = chooseFilterGradient(to.traits, geometry, texels);
+  const { columns } = form;
   const plain = form.shader === 'conv2dWeightGradientPlain';
   const taps = kernel[0] * kernel[1];
   const filterVec4s = quads(x) * taps * quads(dy) * 4;
@@ -226,7 +318,7 @@ export function filterGradient(
   });
   const splits = Math.max(...parts.map((part) => part.splits));
   const direct = parts.length === 1 && splits === 1;
-  const partial: Storage = direct ? dw : to.scratch('partial filters', [splits * filterVec4s * 4], 'vector');
+  const partial: Binding = direct ? dw : to.scratch('partial filters', [splits * filterVec4s * 4], 'vector');
 
   parts.forEach((part, i) => {
     const a = to.images(x, part.range);
@@ -257,16 +349,11 @@ export function filterGradient(
       constants: form.constants,
       params: { batch: part.range.count, ...params },
       bindings: columns ? { x: a, dy: b, dw: partial } : { a, b, dw: partial },
+      texels: texels ? (columns ? ['x', 'dy'] : ['a', 'b']) : [],
       workgroups: plain ? to.flat(filterVec4s) : [across, down, part.splits],
     });
     if (!direct) stridedSum(to, partial, part.splits * filterVec4s, dw, filterVec4s, i > 0);
   });
-}
-
-/** y = (y or 0) + the sum of x's runs of `count` vec4s. */
-function stridedSum(to: Lowering, x: Binding, total: number, y: Binding, count: number, accumulate: boolean): void {
-  const params = { count, total, accumulate: Number(accumulate) };
-  to.dispatch({ shader: 'stridedSum', params, bindings: { x, y }, workgroups: to.flat(count) });
 }
 
 /** One operand of a filter gradient: the one that the taps shift moves by the stride as well. */
