@@ -61,4 +61,25 @@ const serve = command({
   run: async (given) => (await import('../serve.js')).serve(given),
 });
 
-export const modelCommands = [evaluate, predict, serve];
+const compare = command({
+  name: 'compare <runs..>',
+  describe: 'compare two or more finished runs: table, curves, photo against photo, and an interval of the difference',
+  example: ['compare runs/unet runs/resnet34-unet', 'which net is better, and whether the photos can tell'],
+  places: {
+    runs: {
+      describe: 'folders of runs; the others are compared with the first',
+      type: 'string',
+      array: true,
+      demandOption: true,
+    },
+  },
+  flags: {
+    output: flag('page to write [comparison.html]', text('--output')),
+    adapter,
+    quiet,
+    json,
+  },
+  run: async (given) => (await import('../compare/command.js')).compare(given),
+});
+
+export const modelCommands = [evaluate, predict, compare, serve];
