@@ -55,6 +55,8 @@ export function stateOf(run: string, ended: string | null | undefined): RunState
 }
 
 export class Claim {
+  private released = false;
+
   private constructor(private readonly path: string) {}
 
   /** @throws UsageError when another process works on the run */
@@ -79,6 +81,8 @@ export class Claim {
   }
 
   release(): void {
+    if (this.released) return;
+    this.released = true;
     rmSync(this.path, { force: true });
   }
 
