@@ -48,13 +48,17 @@ export const maxPool2dOp: Op<MaxPool2dOptions> = {
 export const maxPool2dGradientOp: Op<MaxPool2dOptions> = {
   name: 'maxPool2dGradient',
   lower({ inputs: [taps, dy], outputs: [dx], attributes }, to) {
+    const { kernel, stride, padding } = attributes;
+    const apart = kernel === stride && padding === 0;
     for (const range of to.batches(dx, dy, taps)) {
+      const [across, height, images] = rowGroups(to, dx, range);
+      const windows = Math.ceil(dx.shape[3] / kernel) * vec4s(dx.shape[1]);
       to.dispatch({
         shader: 'maxPool2d',
-        entry: 'gradient',
+        entry: apart ? 'gradientApart' : 'gradient',
         params: params(dx, dy, attributes),
         bindings: { taps_saved: to.images(taps, range), dy: to.images(dy, range), dx: to.images(dx, range) },
-        workgroups: rowGroups(to, dx, range),
+        workgroups: apart ? [Math.ceil(windows / 64), Math.ceil(height / kernel), images] : [across, height, images],
       });
     }
   },
