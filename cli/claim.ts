@@ -46,6 +46,14 @@ export function ownerOf(run: string): Owner | undefined {
   return alive ? owner : undefined;
 }
 
+export type RunState = 'finished' | 'running' | 'interrupted';
+
+/** @param ended when the run was finished, as its environment says */
+export function stateOf(run: string, ended: string | null | undefined): RunState {
+  if (ended) return 'finished';
+  return ownerOf(run) ? 'running' : 'interrupted';
+}
+
 export class Claim {
   private released = false;
 

@@ -1,5 +1,5 @@
 // y = a + b, or with RELU max(a + b, 0), over `count` vec4f. Assigns. Layout does not matter; pads stay zero.
-// One invocation a vec4f, workgroups of 64 folded over x and y.
+// Workgroups of 64, folded over x and y, take 64 * RUN vec4f that lie together.
 
 struct Params {
   count: u32,
@@ -12,12 +12,17 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64;
-  if (i < params.count) {
+  let first = (id.x / 64 + id.y * groups.x) * ${64 * RUN} + id.x % 64;
+#for k in 0..RUN
+  {
+    let i = first + ${64 * k};
+    if (i < params.count) {
 #if RELU
-    y[i] = max(a[i] + b[i], vec4f(0));
+      y[i] = max(a[i] + b[i], vec4f(0));
 #else
-    y[i] = a[i] + b[i];
+      y[i] = a[i] + b[i];
 #end
+    }
   }
+#end
 }

@@ -1,7 +1,7 @@
 // forward:  y = max(x, 0)
 // gradient: dx = dy where y > 0, else 0 (PyTorch: the gradient at 0 is 0)
 // Both over `count` vec4f; assign. Layout does not matter; pads stay zero.
-// One invocation a vec4f, workgroups of 64 folded over x and y.
+// Workgroups of 64, folded over x and y, take 64 * RUN vec4f that lie together.
 
 struct Params {
   count: u32,
@@ -16,16 +16,26 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64;
-  if (i < params.count) {
-    y[i] = max(x[i], vec4f(0));
+  let first = (id.x / 64 + id.y * groups.x) * ${64 * RUN} + id.x % 64;
+#for k in 0..RUN
+  {
+    let i = first + ${64 * k};
+    if (i < params.count) {
+      y[i] = max(x[i], vec4f(0));
+    }
   }
+#end
 }
 
 @compute @workgroup_size(64)
 fn gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64;
-  if (i < params.count) {
-    dx[i] = select(vec4f(0), dy[i], y_saved[i] > vec4f(0));
+  let first = (id.x / 64 + id.y * groups.x) * ${64 * RUN} + id.x % 64;
+#for k in 0..RUN
+  {
+    let i = first + ${64 * k};
+    if (i < params.count) {
+      dx[i] = select(vec4f(0), dy[i], y_saved[i] > vec4f(0));
+    }
   }
+#end
 }

@@ -1,0 +1,31 @@
+/** A real browser for the tests of pages: Chromium as the machine has it, driven by playwright-core. */
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { type Browser, chromium } from 'playwright-core';
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+
+/** What to say where there is none. */
+export const NO_BROWSER = `no ${NAMES.join(', ')} on the PATH (Debian and Ubuntu: apt-get install chromium)`;
+
+/** The browser's program; undefined where the PATH has none. */
+export function findBrowser(): string | undefined {
+  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
+  return folders
+    .flatMap((folder) => NAMES.map((name) => join(folder, name)))
+    .find((file) => {
+      try {
+        accessSync(file, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+}
+
+/** Without a sandbox, which root cannot have, and without anything that would ask the network. */
+export function openBrowser(executablePath: string): Promise<Browser> {
+  const quiet = ['quic', 'background-networking', 'component-update', 'sync'].map((name) => `--disable-${name}`);
+  const args = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', ...quiet];
+  return chromium.launch({ executablePath, args, timeout: 120_000 });
+}
