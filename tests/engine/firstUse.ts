@@ -2,30 +2,38 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Device } from '../../engine/device.js';
 import { useFirst } from '../../engine/firstUse.js';
-import { Graph } from '../../engine/graph.js';
+import { Graph, type Tensor } from '../../engine/graph.js';
+import { add } from '../../engine/ops/add.js';
+import { relu } from '../../engine/ops/relu.js';
 import { scale } from '../../engine/ops/scale.js';
-import { PipelineCache, type PipelineRequest } from '../../engine/pipelines.js';
+import { sigmoid } from '../../engine/ops/sigmoid.js';
+import { type Pipeline, PipelineCache, type PipelineRequest } from '../../engine/pipelines.js';
 import { Plan } from '../../engine/plan.js';
 import { testDevice } from '../helpers/device.js';
 
 const device = await testDevice();
 const test = suite('firstUse');
 
-const request = (shader: string, entry: string, storage: string[], constants = {}): PipelineRequest => ({
-  shader,
-  entry,
-  constants,
-  storage: storage.sort(),
-  texels: [],
-});
+/** What a plan asks for. */
+async function requestsOf(build: (x: Tensor) => Tensor): Promise<PipelineRequest[]> {
+  const requests: PipelineRequest[] = [];
+  class Recording extends PipelineCache {
+    override get(request: PipelineRequest): Promise<Pipeline> {
+      requests.push(request);
+      return super.get(request);
+    }
+  }
+  const { gpu, platform } = device;
+  const own = Object.assign(Object.create(device), {
+    pipelines: new Recording(gpu, { ...platform, helpers: undefined }),
+  });
+  const graph = new Graph();
+  const plan = await Plan.compile(own, graph, { outputs: [build(graph.input('x', [1, 1, 1, 2]))], fuse: false });
+  plan.destroy();
+  return requests;
+}
 
-const requests = [
-  request('relu', 'forward', ['x', 'y']),
-  request('scale', 'main', ['x', 'y']),
-  request('add', 'main', ['a', 'b', 'y'], { RELU: false }),
-  request('relu', 'gradient', ['y_saved', 'dy', 'dx']),
-  request('add', 'main', ['a', 'b', 'y'], { RELU: false }),
-];
+const requests = (await requestsOf((x) => add(scale(relu(x), 2), scale(sigmoid(x), 3)))).slice(0, 5);
 
 /** The device with no pipelines yet, and helpers that are counted. */
 function fresh(count: number, adapter: () => Promise<GPUAdapter | null>): { device: Device; asked: () => number } {
