@@ -5,8 +5,8 @@
 import type { Device } from './device.js';
 import { fuseNodes } from './fuse.js';
 import type { Graph, Node, Tensor } from './graph.js';
-import { byteLength, pack, unpack } from './layout.js';
-import { type Binding, type Dispatch, Lowering, Scratch, type Storage, storageBytes } from './lowering.js';
+import { fromHalves, pack, unpack } from './layout.js';
+import { type Binding, type Dispatch, Lowering, Scratch, type Storage } from './lowering.js';
 import { assignSlots, type Lifetime, type MemoryReport, reportMemory } from './memory.js';
 import { checkFinite, firstNonFinite, type NonFinite, type NumericsChecks } from './numerics.js';
 import type { Pipeline } from './pipelines.js';
@@ -86,7 +86,7 @@ export class Plan {
       };
       const kept: Storage[] = checks ? [...graph.inputs, checks.report] : graph.inputs;
       for (const storage of kept) {
-        const bytes = storageBytes(storage);
+        const { bytes } = storage;
         places.of.set(storage, { buffer: own(storage.name, bytes, STORAGE()), offset: 0, bytes });
       }
       const buffers = slots.map((bytes, i) => own(`slot ${i}`, bytes, STORAGE()));
@@ -166,10 +166,13 @@ export class Plan {
   async read<T extends readonly Tensor[]>(...tensors: T): Promise<{ [K in keyof T]: Float32Array }> {
     const parts = tensors.map((tensor) => ({
       ...placeOf(tensor, this.places),
-      bytes: byteLength(tensor.shape, tensor.layout),
+      bytes: tensor.bytes,
     }));
     const copies = await this.device.read(parts);
-    const values = tensors.map((tensor, i) => unpack(tensor.shape, tensor.layout, new Float32Array(copies[i])));
+    const values = tensors.map(({ shape, layout, dtype }, i) => {
+      const numbers = dtype === 'f16' ? fromHalves(new Uint16Array(copies[i])) : new Float32Array(copies[i]);
+      return unpack(shape, layout, numbers);
+    });
     return values as { [K in keyof T]: Float32Array };
   }
 
@@ -228,7 +231,12 @@ function arrange(device: Device, graph: Graph, options: PlanOptions): Arrangemen
   const lifetimes = findLifetimes(lowered, outputs).filter(({ storage }) => storage !== checks?.report);
   const dispatches = poison ? withPoison(device, lowered, lifetimes) : lowered;
   const { slots, slotOf } = assignSlots(lifetimes);
-  const memory = reportMemory(lifetimes, slots, slotOf, graph.inputs.map(storageBytes));
+  const memory = reportMemory(
+    lifetimes,
+    slots,
+    slotOf,
+    graph.inputs.map(({ bytes }) => bytes),
+  );
   return { dispatches, lifetimes, slots, slotOf, checks, memory, fused };
 }
 
@@ -260,7 +268,7 @@ function findLifetimes(dispatches: readonly Lowered[], outputs: readonly Tensor[
       if (!storage || !isTransient(storage)) continue;
       const known = lifetimes.get(storage);
       if (known) known.to = at;
-      else lifetimes.set(storage, { storage, bytes: storageBytes(storage), from: at, to: at });
+      else lifetimes.set(storage, { storage, bytes: storage.bytes, from: at, to: at });
     }
   });
   for (const output of outputs) {
@@ -283,7 +291,8 @@ function withPoison(device: Device, dispatches: readonly Lowered[], lifetimes: L
         out.push({
           node: 'poison',
           shader: 'fill',
-          params: { count: part / 4, bits: 0x7fc00000 },
+          // NaN as one f32 and as two f16.
+          params: { count: part / 4, bits: 0x7fc07fc0 },
           bindings: { x: { storage, offset, bytes: part } },
           workgroups: new Lowering(device.traits, 'poison').flat(part / 4),
         });
@@ -307,12 +316,25 @@ function requestPipeline(device: Device, dispatch: Lowered): Promise<Pipeline> {
   const unknown = names.filter((name) => !storage.has(name));
   if (unknown.length > 0)
     throw new Error(`${dispatch.node}: shaders/${dispatch.shader}.wgsl declares no ${unknown.join(', ')}`);
+  for (const name of names) checkElements(dispatch, name, storage.get(name)!.element);
   return device.pipelines.get({
     shader: dispatch.shader,
     entry: dispatch.entry ?? 'main',
     constants: dispatch.constants ?? {},
     storage: names,
   });
+}
+
+/** @throws Error when a shader would take f16 for f32, or the other way round; what reads bits takes either */
+function checkElements(dispatch: Lowered, name: string, element: string): void {
+  const type = String(dispatch.constants?.[element] ?? element);
+  const reads = { vec4h: 'f16', f16: 'f16', vec4f: 'f32', f32: 'f32' }[type];
+  const given = storageOf(dispatch.bindings[name])?.dtype ?? 'f32';
+  if (reads === undefined || reads === given) return;
+  throw new Error(
+    `${dispatch.node}: ${name} is ${given}, but shaders/${dispatch.shader}.wgsl takes ${reads} there; ` +
+      `record a cast before ${dispatch.node}`,
+  );
 }
 
 /** Where storages lie; variables lie in their arenas. */
@@ -327,8 +349,7 @@ function placeOf(tensor: Tensor, places: Places): Place {
   if (variable) {
     const { owner } = variable;
     const arena = tensor.variable ? owner.valuesOf(variable, places.values) : owner.arena('gradient');
-    const bytes = byteLength(tensor.shape, tensor.layout);
-    return { buffer: arena.chunks[variable.chunk], offset: variable.offset, bytes };
+    return { buffer: arena.chunks[variable.chunk], offset: variable.offset, bytes: tensor.bytes };
   }
   const place = places.of.get(tensor);
   if (!place) throw new Error(`${tensor} is not part of this plan; name it in the plan's outputs to read it`);

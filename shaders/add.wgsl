@@ -1,4 +1,5 @@
-// y = a + b, or with RELU max(a + b, 0), over `count` vec4f. Assigns. Layout does not matter; pads stay zero.
+// y = a + b, or with RELU max(a + b, 0), over `count` quads. Assigns. Layout does not matter; pads stay zero.
+// Quad: four channels as stored, vec4f or vec4h; the sum is taken in f32.
 // One invocation a vec4f, workgroups of 64 folded over x and y.
 
 struct Params {
@@ -6,18 +7,18 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(1) var<storage, read> a: array<Quad>;
+@group(0) @binding(2) var<storage, read> b: array<Quad>;
+@group(0) @binding(3) var<storage, read_write> y: array<Quad>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.x + id.y * groups.x * 64;
   if (i < params.count) {
 #if RELU
-    y[i] = max(a[i] + b[i], vec4f(0));
+    y[i] = Quad(max(vec4f(a[i]) + vec4f(b[i]), vec4f(0)));
 #else
-    y[i] = a[i] + b[i];
+    y[i] = Quad(vec4f(a[i]) + vec4f(b[i]));
 #end
   }
 }

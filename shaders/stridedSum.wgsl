@@ -4,7 +4,7 @@
 //   gradient, a sum over pixels, is made in two such passes: count = lines * quads, then count = quads. Parts of a batch
 //   accumulate.
 //
-// x  `total` vec4;  y  `count` vec4
+// x  `total` Quad (vec4f or vec4h);  y  `count` vec4f
 // Threads: 64 along y; the host dispatches enough of them in x and y.
 
 struct Params {
@@ -14,7 +14,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
 
 @compute @workgroup_size(64)
@@ -29,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     sum = y[element];
   }
   for (var i = element; i < params.total; i += params.count) {
-    sum += x[i];
+    sum += vec4f(x[i]);
   }
   y[element] = sum;
 }

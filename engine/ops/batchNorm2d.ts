@@ -1,6 +1,6 @@
 import type { DeviceTraits } from '../device.js';
 import { type Node, type Op, recordOne, type Tensor } from '../graph.js';
-import { vec4s } from '../layout.js';
+import { quadType, vec4s } from '../layout.js';
 import type { ImageRange, Lowering, Scratch } from '../lowering.js';
 import type { Variable } from '../variables.js';
 import type { Constants } from '../wgsl.js';
@@ -34,7 +34,7 @@ const THREADS = 64;
 /** vec4f a quad that the pass for dx reads. */
 const COEFFICIENTS = 5;
 /** Of the shader, where a pass has no part in what is fused. */
-const PLAIN = { RELU: false, ADD: 0 };
+const plain = ({ inputs: [x] }: Node): Constants => ({ Quad: quadType(x.dtype), RELU: false, ADD: 0 });
 
 /** In training: [x, weight, bias, running mean, running variance, (addend)] to [y, batch mean, biased batch variance]. */
 export const batchNorm2dOp: Op<Attributes> = {
@@ -188,12 +188,18 @@ export function batchNorm2d(
   }
   const inputs = [x, weight, bias, x.graph.read(running.mean), x.graph.read(running.variance)];
   const attributes = { momentum, eps };
-  if (!training) return recordOne(batchNorm2dEvaluationOp, inputs, { shape: x.shape, name: 'batchNorm2d' }, attributes);
+  if (!training)
+    return recordOne(
+      batchNorm2dEvaluationOp,
+      inputs,
+      { shape: x.shape, dtype: x.dtype, name: 'batchNorm2d' },
+      attributes,
+    );
   const [y] = x.graph.record(
     batchNorm2dOp,
     inputs,
     [
-      { shape: x.shape },
+      { shape: x.shape, dtype: x.dtype },
       { shape: [channels], layout: 'vector', name: 'batchNorm2d.mean' },
       { shape: [channels], layout: 'vector', name: 'batchNorm2d.variance' },
     ],
@@ -230,7 +236,7 @@ function recordGradients(
     recordOne(
       batchNorm2dInputGradientOp,
       [x, dy, coefficients],
-      { shape: x.shape, name: 'batchNorm2d.dx' },
+      { shape: x.shape, dtype: x.dtype, name: 'batchNorm2d.dx' },
       { ...node.attributes, training },
     );
   return [dx || undefined, dweight, dbias];
@@ -320,7 +326,7 @@ function overPixels(
     to.dispatch({
       shader: SHADER,
       entry,
-      constants: { ...PLAIN, ...constants },
+      constants: { ...plain(node), ...constants },
       params: { ...rangeParams(node, range, tiling), ...params },
       bindings: { ...Object.fromEntries(parts), ...vectors },
       workgroups: [tiling.groups, quads / tiling.width, 1],
@@ -362,7 +368,7 @@ function reduce(
     to.dispatch({
       shader: SHADER,
       entry: partial.entry,
-      constants: { ...PLAIN, ...partial.constants },
+      constants: { ...plain(node), ...partial.constants },
       params: { ...rangeParams(node, range, tilings[i]), partials: first },
       bindings: { ...Object.fromEntries(parts), ...partial.vectors, partials: scratch },
       workgroups: [tilings[i].groups, quads / tilings[i].width, 1],
@@ -374,7 +380,7 @@ function reduce(
   to.dispatch({
     shader: SHADER,
     entry: finish.entry,
-    constants: PLAIN,
+    constants: plain(node),
     params: { ...rangeParams(node, { first: 0, count: 0 }, { width, span: 0, groups: 1 }), partials, ...finish.params },
     bindings: { partials: scratch, ...finish.vectors },
     workgroups: [1, quads / width, 1],

@@ -10,7 +10,7 @@
  */
 import type { DeviceTraits } from '../device.js';
 import { type Op, recordOne, type Tensor } from '../graph.js';
-import { filterSizes, vec4s } from '../layout.js';
+import { type Dtype, filterSizes, quadType, vec4s } from '../layout.js';
 import type { Binding, Lowering, Scratch, Storage } from '../lowering.js';
 import type { Constants } from '../wgsl.js';
 
@@ -137,7 +137,7 @@ export function convolve(
     };
     to.dispatch({
       shader: form.shader,
-      constants: form.constants,
+      constants: { ...form.constants, Quad: quadType(x.dtype) },
       params: form.shader === 'conv2dSubgroup3x3' ? params : { ...params, ...general },
       bindings: { x: to.images(x, range), w, bias: bias ?? w, y: to.images(y, range) },
       workgroups,
@@ -254,7 +254,7 @@ export function filterGradient(
         };
     to.dispatch({
       shader: form.shader,
-      constants: form.constants,
+      constants: { ...form.constants, Quad: quadType(x.dtype) },
       params: { batch: part.range.count, ...params },
       bindings: columns ? { x: a, dy: b, dw: partial } : { a, b, dw: partial },
       workgroups: plain ? to.flat(filterVec4s) : [across, down, part.splits],
@@ -264,9 +264,18 @@ export function filterGradient(
 }
 
 /** y = (y or 0) + the sum of x's runs of `count` vec4s. */
-function stridedSum(to: Lowering, x: Binding, total: number, y: Binding, count: number, accumulate: boolean): void {
+function stridedSum(
+  to: Lowering,
+  x: Binding,
+  total: number,
+  y: Binding,
+  count: number,
+  accumulate: boolean,
+  dtype: Dtype = 'f32',
+): void {
   const params = { count, total, accumulate: Number(accumulate) };
-  to.dispatch({ shader: 'stridedSum', params, bindings: { x, y }, workgroups: to.flat(count) });
+  const constants = { Quad: quadType(dtype) };
+  to.dispatch({ shader: 'stridedSum', constants, params, bindings: { x, y }, workgroups: to.flat(count) });
 }
 
 /** One operand of a filter gradient: the one that the taps shift moves by the stride as well. */
@@ -294,7 +303,7 @@ export const channelSumOp: Op = {
     const count = lines * quads(x);
     const sums = to.scratch('sums of lines', [count * 4], 'vector');
     ranges.forEach((range, i) => {
-      stridedSum(to, to.images(x, range), range.count * height * width * quads(x), sums, count, false);
+      stridedSum(to, to.images(x, range), range.count * height * width * quads(x), sums, count, false, x.dtype);
       stridedSum(to, sums, count, node.outputs[0], quads(x), i > 0);
     });
   },

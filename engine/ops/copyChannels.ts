@@ -1,5 +1,5 @@
 import type { Tensor } from '../graph.js';
-import { vec4s } from '../layout.js';
+import { quadType, vec4s } from '../layout.js';
 import type { ImageRange, Lowering } from '../lowering.js';
 import { rowGroups } from './rows.js';
 
@@ -25,6 +25,7 @@ export function copyChannels(
   const quads = (keep ? vec4s(end) : vec4s(outputs)) - firstQuad;
   to.dispatch({
     shader: 'copyChannels',
+    constants: { Quad: quadType(x.dtype) },
     params: {
       height,
       width,
