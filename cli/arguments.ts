@@ -49,6 +49,16 @@ export const number =
     );
   };
 
+/** An even number from 2 on. */
+export const evenNumber = (flag: string): ((value: unknown) => number) => {
+  const check = wholeNumber(flag, 2);
+  return (value) => {
+    const width = check(value);
+    if (width % 2 !== 0) throw new UsageError(`${flag} ${width}: give an even number, such as ${width + 1}`);
+    return width;
+  };
+};
+
 /**
  * A probability, neither 0 nor 1.
  * @param others what else the flag takes, for the message

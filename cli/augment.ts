@@ -16,7 +16,7 @@ import { Graph } from '../engine/graph.js';
 import { augmentImages } from '../engine/ops/augmentImages.js';
 import { Plan } from '../engine/plan.js';
 import { type DataSettings, loadData } from './dataLoading.js';
-import { Progress } from './progress.js';
+import type { Progress } from './progress.js';
 
 export interface ContactSheet {
   augmentation: AugmentSettings;
@@ -41,7 +41,7 @@ const GAP = 4;
 const GAP_GREY = 32;
 
 /** Writes the contact sheet of a data set; the exit code. */
-export async function augment(settings: AugmentSheetSettings, progress = new Progress()): Promise<number> {
+export async function augment(settings: AugmentSheetSettings, progress: Progress): Promise<number> {
   const { augmentation, draws, output, adapter } = settings;
   const names = Object.entries(augmentation).flatMap(([name, value]) =>
     typeof value === 'object' ? [`${name} (p ${value.p})`] : [`border ${value}`],
@@ -57,7 +57,7 @@ export async function augment(settings: AugmentSheetSettings, progress = new Pro
       writeSheet(output, sheet);
       const rows = (sheet.height + GAP) / (cache.height + GAP);
       const shown = `${plural(rows, 'photo')} with ${plural(draws, 'draw')} each, the mask's outline in red`;
-      progress.line(`wrote ${output}: ${shown}`);
+      progress.result(`wrote ${output}: ${shown}`);
     } finally {
       device.close();
     }

@@ -2,18 +2,17 @@
 import { checkDataset, type CheckReport } from '../data/check.js';
 import { listNames, plural } from '../data/errors.js';
 import { UsageError } from './errors.js';
-import { Progress } from './progress.js';
+import { type OutputFlags, Progress } from './progress.js';
 
-export interface CheckFlags {
+export interface CheckFlags extends OutputFlags {
   dataPath?: string;
   seed?: number;
-  json: boolean;
 }
 
 /** Exit code 1 when there is any fault. */
-export async function check({ dataPath, seed = 42, json }: CheckFlags): Promise<number> {
+export async function check({ dataPath, seed = 42, json, quiet }: CheckFlags): Promise<number> {
   if (dataPath === undefined) throw new UsageError('give the data set to check: --data-path DIR');
-  const progress = new Progress(json ? process.stderr : process.stdout);
+  const progress = Progress.of({ json, quiet });
   progress.line(`checking ${dataPath}`);
   try {
     const report = await checkDataset(dataPath, {
@@ -25,7 +24,7 @@ export async function check({ dataPath, seed = 42, json }: CheckFlags): Promise<
       const { root, layout = null, files, faults, notes } = report;
       console.log(JSON.stringify({ path: root, layout, files, faults, notes }));
     } else {
-      for (const line of describe(report)) progress.line(line);
+      for (const line of describe(report)) progress.result(line);
     }
     return report.faults.length > 0 ? 1 : 0;
   } finally {

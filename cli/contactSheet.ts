@@ -1,12 +1,13 @@
 /** `trimap augment` from its flags: the training's own settings, and how many pictures are drawn. */
 import { augment } from './augment.js';
 import { borderBytes } from './border.js';
+import { Progress } from './progress.js';
 import { resolveSettings, type TrainFlags } from './settings.js';
 
-export interface ContactSheetFlags extends Pick<
-  TrainFlags,
-  'dataPath' | 'recipe' | 'config' | 'size' | 'seed' | 'onBadFile' | 'adapter'
-> {
+type SharedFlags = 'dataPath' | 'recipe' | 'config' | 'size' | 'seed' | 'onBadFile' | 'adapter';
+
+export interface ContactSheetFlags extends Pick<TrainFlags, SharedFlags> {
+  quiet?: boolean;
   /** Photos. */
   n?: number;
   output?: string;
@@ -16,8 +17,19 @@ export interface ContactSheetFlags extends Pick<
 const DRAWS = 5;
 
 export function contactSheet(flags: ContactSheetFlags): Promise<number> {
-  const { dataPath, recipe, config, size, seed, onBadFile, adapter, n = 16, output = 'augmentation.png' } = flags;
+  const {
+    dataPath,
+    recipe,
+    config,
+    size,
+    seed,
+    onBadFile,
+    adapter,
+    quiet,
+    n = 16,
+    output = 'augmentation.png',
+  } = flags;
   const settings = resolveSettings({ dataPath, recipe, config, size, seed, onBadFile });
   const { foreground } = borderBytes[settings.border];
-  return augment({ ...settings, foreground, photos: n, draws: DRAWS, output, adapter });
+  return augment({ ...settings, foreground, photos: n, draws: DRAWS, output, adapter }, Progress.of({ quiet }));
 }

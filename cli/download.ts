@@ -7,12 +7,13 @@ import { duration, Progress } from './progress.js';
 export interface DownloadFlags {
   url?: string;
   output?: string;
+  quiet?: boolean;
 }
 
 export async function download(
-  { url = oxfordPetUrl, output = 'oxford-iiit-pet' }: DownloadFlags,
+  { url = oxfordPetUrl, output = 'oxford-iiit-pet', quiet }: DownloadFlags,
   archives: readonly Archive[] = oxfordPetArchives,
-  progress = new Progress(),
+  progress = Progress.of({ quiet }),
 ): Promise<number> {
   const protocol = URL.canParse(url) ? new URL(url).protocol : undefined;
   if (protocol !== 'http:' && protocol !== 'https:')
@@ -29,7 +30,7 @@ export async function download(
       onLine: (line) => progress.line(line),
       onProgress: show,
     });
-    progress.line(`complete. Look it over with: trimap check --data-path ${output}`);
+    progress.result(`complete. Look it over with: trimap check --data-path ${output}`);
     return 0;
   } catch (error) {
     if (abort.signal.aborted)

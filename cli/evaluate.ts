@@ -11,11 +11,11 @@ import { type Checkpoint, loadWeights, readCheckpoint, requireInfo } from './che
 import { loadData } from './dataLoading.js';
 import { UsageError } from './errors.js';
 import { Evaluator, logitOf } from './evaluation.js';
-import { Progress } from './progress.js';
+import { type OutputFlags, Progress } from './progress.js';
 import { scoreReport } from './scoreReport.js';
 import { type Border, modelSettings, type RunSettings } from './settings.js';
 
-export interface EvaluateFlags {
+export interface EvaluateFlags extends OutputFlags {
   model?: string;
   split?: SplitName;
   dataPath?: string;
@@ -27,7 +27,6 @@ export interface EvaluateFlags {
   legacyMetrics?: boolean;
   onBadFile?: BadFilePolicy;
   adapter?: string;
-  json: boolean;
 }
 
 /** What an evaluation works on. */
@@ -44,7 +43,7 @@ export async function evaluate(flags: EvaluateFlags): Promise<number> {
   const { model, split = 'valid', json } = flags;
   if (model === undefined) throw new UsageError('give the weights to evaluate: --model runs/1/best.safetensors');
   // The result alone goes to stdout where a program reads it.
-  const progress = new Progress(json ? process.stderr : process.stdout);
+  const progress = Progress.of(flags);
   progress.line(`evaluating ${model} on the ${split} photos`);
   const checkpoint = readCheckpoint(model);
   const { settings: trained } = requireInfo(checkpoint);
@@ -77,7 +76,7 @@ export async function evaluate(flags: EvaluateFlags): Promise<number> {
     }));
     progress.clear();
     if (json) console.log(JSON.stringify({ model, split, border, threshold, fit, ...scores }));
-    else progress.line(`\n${scoreReport({ split, scores, threshold, border, size, batchSize })}`);
+    else progress.result(`\n${scoreReport({ split, scores, threshold, border, size, batchSize })}`);
     return 0;
   } finally {
     progress.clear();

@@ -71,7 +71,7 @@ async function showMachine({ baseWidth, size, classes, adapter, json }: InfoFlag
   const given = Object.entries({ '--base-width': baseWidth, '--size': size, '--classes': classes });
   const stray = given.find(([, value]) => value !== undefined);
   if (stray) throw new UsageError(`${stray[0]} is of a network; give --net, too`);
-  const progress = new Progress(json ? process.stderr : process.stdout);
+  const progress = Progress.of({ json });
   progress.line('looking for a WebGPU adapter ...');
   const { openDevice } = await import('../engine/dawn.js');
   const device = await openDevice({ adapter });

@@ -20,6 +20,7 @@ export interface PredictFlags {
   threshold?: number;
   onBadFile?: BadFilePolicy;
   adapter?: string;
+  quiet?: boolean;
 }
 
 // Kinds that cannot be decoded are found, too, so that they are reported instead of passed over.
@@ -28,7 +29,7 @@ const ENDINGS = new Set(['.jpg', '.jpeg', '.png', '.gif', '.bmp', '.tif', '.tiff
 export async function predict(flags: PredictFlags): Promise<number> {
   const { model, output = 'predictions', threshold = 0.5, onBadFile = 'stop' } = flags;
   if (model === undefined) throw new UsageError('give the weights to predict with: --model runs/1/best.safetensors');
-  const progress = new Progress();
+  const progress = Progress.of(flags);
   const photos = findPhotos(flags.photos);
   progress.line(`predicting ${plural(photos.length, 'photo')} with ${model}`);
   const checkpoint = readCheckpoint(model);
@@ -54,11 +55,11 @@ export async function predict(flags: PredictFlags): Promise<number> {
     const summary = await predictPhotos(step, settings.size, photos, output, onBad, (done) =>
       progress.update('predicting', done, photos.length),
     );
-    for (const message of skipped) progress.line(`left out: ${message}`);
+    for (const message of skipped) progress.warning(`left out: ${message}`);
     if (summary.written === 0) throw new DataError('none of the photos could be read');
     const warning = describeUniform(summary);
-    if (warning) progress.line(warning);
-    progress.line(
+    if (warning) progress.warning(warning);
+    progress.result(
       `wrote ${plural(summary.written, 'mask')} into ${join(output, 'masks')} ` +
         `and as many overlays into ${join(output, 'overlays')}`,
     );

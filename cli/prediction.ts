@@ -115,5 +115,5 @@ export function describeUniform({ written, empty, full }: PredictionSummary): st
   if (written === 0 || (empty < written && full < written)) return undefined;
   const what = empty === written ? 'empty' : 'full';
   const masks = written === 1 ? 'the mask is' : `all ${written} masks are`;
-  return `warning: ${masks} ${what}; are these photos like those of the training, and was it long enough?`;
+  return `${masks} ${what}; are these photos like those of the training, and was it long enough?`;
 }

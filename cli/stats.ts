@@ -3,18 +3,17 @@ import { openDataset } from '../data/dataset.js';
 import { plural, type BadFilePolicy } from '../data/errors.js';
 import { measureTraining, type DatasetStats } from '../data/stats.js';
 import { UsageError } from './errors.js';
-import { Progress, table } from './progress.js';
+import { type OutputFlags, Progress, table } from './progress.js';
 
-export interface StatsFlags {
+export interface StatsFlags extends OutputFlags {
   dataPath?: string;
   seed?: number;
   onBadFile?: BadFilePolicy;
-  json: boolean;
 }
 
-export async function stats({ dataPath, seed = 42, onBadFile = 'stop', json }: StatsFlags): Promise<number> {
+export async function stats({ dataPath, seed = 42, onBadFile = 'stop', json, quiet }: StatsFlags): Promise<number> {
   if (dataPath === undefined) throw new UsageError('give the data set to measure: --data-path DIR');
-  const progress = new Progress(json ? process.stderr : process.stdout);
+  const progress = Progress.of({ json, quiet });
   progress.line(`measuring the training photos of ${dataPath}`);
   const dataset = openDataset(dataPath, { seed, onBadFile });
   for (const note of dataset.notes) progress.line(`data: ${note}`);
@@ -25,7 +24,7 @@ export async function stats({ dataPath, seed = 42, onBadFile = 'stop', json }: S
     for (const note of notes) progress.line(`data: ${note}`);
     progress.clear();
     if (json) console.log(JSON.stringify({ path: dataset.root, split: 'train', ...found }));
-    else progress.line(describe(found));
+    else progress.result(describe(found));
     return 0;
   } finally {
     progress.clear();

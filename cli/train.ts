@@ -302,7 +302,7 @@ async function finish({ evaluator, variables, folder, cache, settings, progress 
     },
   );
   const warning = describeUniform(summary);
-  if (warning) progress.line(warning);
+  if (warning) progress.warning(warning);
   progress.line(`weights:     ${folder.best}`);
   progress.line(`history:     ${folder.history}`);
   progress.line(`predictions: ${folder.predictions} (masks and overlays of ${summary.written} photos)`);

@@ -1,14 +1,13 @@
 /** `trimap verify`: runs the reference cases of a directory on the present adapter. */
 import { fileURLToPath } from 'node:url';
 import { DeviceError, type Device } from '../engine/device.js';
-import { Progress } from './progress.js';
+import { type OutputFlags, Progress } from './progress.js';
 import { type GoldenCase, GoldenTensors, readIndex } from './verify/golden.js';
 import { NotOffered, type Verdict } from './verify/judge.js';
 
-export interface VerifyFlags {
+export interface VerifyFlags extends OutputFlags {
   golden?: string;
   adapter?: string;
-  json: boolean;
 }
 
 /** A case and how it went; what `--json` prints. */
@@ -39,8 +38,8 @@ const runners: Record<string, () => Promise<Runner>> = {
   image: async () => (await import('./verify/images.js')).runImageCase,
 };
 
-export async function verify({ golden: directory = PACKAGED, adapter, json }: VerifyFlags): Promise<number> {
-  const progress = new Progress(json ? process.stderr : process.stdout);
+export async function verify({ golden: directory = PACKAGED, adapter, json, quiet }: VerifyFlags): Promise<number> {
+  const progress = Progress.of({ json, quiet });
   progress.line(`verifying the cases in ${directory}`);
   const cases = readIndex(directory);
   const { openDevice } = await import('../engine/dawn.js');
@@ -52,10 +51,7 @@ export async function verify({ golden: directory = PACKAGED, adapter, json }: Ve
       progress.update('cases', i, cases.length, () => [String(golden?.name)]);
       const { result, error } = await runCase(device, directory, golden, i);
       results.push(result);
-      if (json) {
-        progress.clear();
-        console.log(JSON.stringify(result));
-      }
+      if (json) progress.json(result);
       if (error instanceof DeviceError) {
         // A device that has reported an error goes on reporting it; the next case deserves a fresh one.
         device.close();
@@ -120,23 +116,23 @@ function summarise(results: readonly CaseResult[], progress: Progress): void {
     const own = all.filter(({ pass }) => pass !== null);
     const others = own.length < all.length ? `, ${all.length - own.length} not offered` : '';
     if (own.length === 0) {
-      progress.line(`${kind}: none to judge${others}`);
+      progress.result(`${kind}: none to judge${others}`);
       continue;
     }
     const worst = own.reduce((a, b) => (rank(b) > rank(a) ? b : a));
     const passed = own.filter(({ pass }) => pass).length;
-    progress.line(
+    progress.result(
       `${kind}: ${passed} of ${own.length} passed, worst ${worst.name} ` +
         `(${ratio(worst)}${worst.tensor ? `, ${worst.tensor}` : ''})${others}`,
     );
   }
   for (const { kind, name, error } of results.filter(({ pass }) => pass === null)) {
-    progress.line(`${kind} ${name} is ${error}`);
+    progress.result(`${kind} ${name} is ${error}`);
   }
   for (const result of results.filter(({ pass }) => pass === false)) {
-    progress.line(
+    progress.result(
       `FAILED ${result.kind} ${result.name}${result.worst === null ? '' : ` (${ratio(result)})`}: ${result.error}`,
     );
   }
-  if (results.length === 0) progress.line('the index lists no cases');
+  if (results.length === 0) progress.result('the index lists no cases');
 }

@@ -17,7 +17,7 @@ const test = suite('cli/augment');
 const SIZE = 32;
 const silent = () => {
   const lines: string[] = [];
-  return { lines, progress: new Progress({ write: (text: string) => lines.push(text) }, {}) };
+  return { lines, progress: new Progress({ write: (text: string) => lines.push(text) }, { environment: {} }) };
 };
 
 test('the sheet: each photo as it is, then its draws, which another seed changes', () =>

@@ -1,0 +1,55 @@
+/** Commands that use what runs have made. */
+import { oneOf, probability, text, wholeNumber } from '../arguments.js';
+import { command } from './define.js';
+import { adapter, borders, flag, json, model, onBadFile, quiet } from './flags.js';
+
+const evaluate = command({
+  name: 'evaluate',
+  describe: 'measure saved weights on one split of a data set',
+  example: ['evaluate --model runs/1/best.safetensors --split test', 'the scores on the test photos'],
+  flags: {
+    model: model('checkpoint, such as runs/1/best.safetensors'),
+    split: flag('train, valid or test [valid]', oneOf('--split', ['train', 'valid', 'test'])),
+    'data-path': flag('data set [the one of the training]', text('--data-path')),
+    'batch-size': flag('photos a step [that of the training]', wholeNumber('--batch-size', 1), { alias: 'b' }),
+    threshold: flag(
+      'probability above which a pixel is foreground; auto: the best for the validation photos [0.5]',
+      (value) => (value === 'auto' ? 'auto' : probability('--threshold', ', or auto')(value)),
+    ),
+    border: flag(
+      'border pixels of trimaps: pet, background or ignore [as in the training]',
+      oneOf('--border', borders),
+    ),
+    'legacy-metrics': { describe: "also the reports' own scores, under names of their own", boolean: true },
+    'on-bad-file': onBadFile,
+    adapter,
+    quiet,
+    json,
+  },
+  run: async (given) => (await import('../evaluate.js')).evaluate(given),
+});
+
+const predict = command({
+  name: 'predict <photos..>',
+  describe: 'write masks and overlays of photos, each at its own size',
+  example: ['predict --model runs/1/best.safetensors holiday/ --output masks', 'every photo below holiday/'],
+  places: {
+    photos: {
+      describe: 'photos, or folders that are searched for photos',
+      type: 'string',
+      array: true,
+      demandOption: true,
+    },
+  },
+  flags: {
+    model: model('checkpoint, such as runs/1/best.safetensors'),
+    output: flag('folder for masks/ and overlays/ [predictions]', text('--output')),
+    threshold: flag('probability above which a pixel is foreground [0.5]', probability('--threshold')),
+    'on-bad-file': onBadFile,
+    adapter,
+    quiet,
+  },
+  run: async (given) => (await import('../predict.js')).predict(given),
+});
+
+export const modelCommands = [evaluate, predict];

@@ -1,0 +1,63 @@
+/** Commands that make runs. */
+import { evenNumber, number, oneOf, text, wholeNumber } from '../arguments.js';
+import { command } from './define.js';
+import { adapter, borders, dataPath, flag, lossNames, model, networkNames, onBadFile } from './flags.js';
+
+const train = command({
+  name: 'train',
+  describe: 'train a network; without --data-path on a sample that is drawn on the spot',
+  example: ['train --data-path pets --net resnet34-unet --epochs 10', 'train on your photos'],
+  flags: {
+    'data-path': dataPath,
+    recipe: flag('training of one of the reports: report0 to report4; other flags override it', text('--recipe')),
+    config: flag("file of settings, such as a run's settings.json; other flags override it", text('--config')),
+    'print-config': { describe: 'print the resolved settings and do nothing else', boolean: true },
+    net: flag(`network [unet]: ${networkNames.join(', ')}`, oneOf('--net', networkNames)),
+    epochs: flag('passes over the training photos [30; drawn sample 10]', wholeNumber('--epochs', 1), { alias: 'e' }),
+    'batch-size': flag('photos of an update [8; drawn sample 4]', wholeNumber('--batch-size', 1), { alias: 'b' }),
+    'micro-batches': flag(
+      'parts that a batch is run in one after the other; auto: the fewest that fit the memory [auto]',
+      (value) => (value === 'auto' ? 'auto' : wholeNumber('--micro-batches', 1)(value)),
+    ),
+    'memory-budget': flag('GiB that auto may fill [the largest buffer of the adapter]', number('--memory-budget', 0)),
+    'learning-rate': flag('learning rate [0.001]', number('--learning-rate', 0), { alias: 'lr' }),
+    loss: flag(`loss [bce-dice]: ${lossNames.join(', ')}`, oneOf('--loss', lossNames)),
+    optimizer: flag(
+      'optimizer [adam]: sgd, adam, adamw, radam',
+      oneOf('--optimizer', ['sgd', 'adam', 'adamw', 'radam']),
+    ),
+    schedule: flag(
+      'of the learning rate [constant]: constant, cosine, polynomial or plateau; others by --config',
+      oneOf('--schedule', ['constant', 'cosine', 'polynomial', 'plateau']),
+    ),
+    ema: flag(
+      'decay of a moving average of the weights, which is then validated and kept as best; 0: none [0]',
+      number('--ema', 0, { inclusive: true }),
+    ),
+    'early-stopping': flag(
+      'epochs without a better validation Dice after which training stops; 0: never [0]',
+      wholeNumber('--early-stopping', 0),
+    ),
+    border: flag('border pixels of trimaps: pet, background or ignore [pet]', oneOf('--border', borders)),
+    'check-numerics': {
+      describe: 'look for values that are not finite after every op, and name the first',
+      boolean: true,
+    },
+    'no-fuse': { describe: 'plain plans: every op of the net is a pass over memory of its own', boolean: true },
+    'clip-norm': flag(
+      'largest global norm of the gradients, 0 for any [1]',
+      number('--clip-norm', 0, { inclusive: true }),
+    ),
+    size: flag('height and width of the images in training, pixels [256; drawn sample 64]', wholeNumber('--size', 16)),
+    'base-width': flag('channels of the first level, even [64; drawn sample 8]', evenNumber('--base-width')),
+    seed: flag('of weights, batches and augmentations [42]', wholeNumber('--seed', 0)),
+    model: model('weights to start from (safetensors)'),
+    run: flag('folder for everything the run writes [runs/1, runs/2, ...]', text('--run')),
+    resume: flag('folder of a stopped run to go on with; --epochs may be raised', text('--resume')),
+    'on-bad-file': onBadFile,
+    adapter,
+  },
+  run: async (given) => (await import('../train.js')).train(given),
+});
+
+export const trainingCommands = [train];
