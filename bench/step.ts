@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { identityAugmentation } from '../data/augment.js';
 import { openDevice } from '../engine/dawn.js';
 import type { Device } from '../engine/device.js';
+import type { Dtype } from '../engine/layout.js';
 import { describeMemory } from '../engine/memory.js';
 import { Random } from '../engine/random.js';
 import { Variables } from '../engine/variables.js';
@@ -15,6 +16,7 @@ import { stepSettings, type WorkSizes } from './works.js';
 
 export interface StepOptions extends WorkSizes, Rounds {
   net: NetworkName;
+  precision: Dtype;
   adapter?: string;
   /** Leaves compile times out; with the cache empty, compiling may take longer than everything else. */
   skipCompile?: boolean;
@@ -31,9 +33,9 @@ export interface Steps {
 }
 
 /** @throws Error when the first step's loss is not finite */
-export async function prepareSteps(device: Device, { net, ...sizes }: StepOptions): Promise<Steps> {
+export async function prepareSteps(device: Device, { net, precision, ...sizes }: StepOptions): Promise<Steps> {
   const { batch, size } = sizes;
-  const settings = stepSettings(net, sizes);
+  const settings = { ...stepSettings(net, sizes), precision };
   const variables = new Variables(device);
   const training = await TrainingStep.compile(device, variables, settings);
   const evaluation = await EvaluationStep.compile(device, variables, settings);
@@ -56,7 +58,7 @@ export const memoryOf = ({ training }: Steps): string => describeMemory(training
 
 /** Rows of the training and the inference step. */
 export async function benchStep(device: Device, steps: Steps, options: StepOptions): Promise<Row[]> {
-  const { net, size, baseWidth, batch, adapter, skipCompile } = options;
+  const { net, precision, size, baseWidth, batch, adapter, skipCompile } = options;
   const { training, evaluation, variables, train, infer } = steps;
   const timings = await race(device, [training.plan, evaluation.plan], options);
   const rows: Row[] = [];
@@ -69,7 +71,7 @@ export async function benchStep(device: Device, steps: Steps, options: StepOptio
       bench: 'step',
       work,
       shape: `${net} width ${baseWidth} ${size}x${size} batch ${batch}`,
-      variant: 'f32',
+      variant: precision,
       value: rate(best),
       unit: 'images/s',
       median: rate(median),
@@ -78,7 +80,7 @@ export async function benchStep(device: Device, steps: Steps, options: StepOptio
       base_width: baseWidth,
       size,
       batch,
-      precision: 'f32',
+      precision,
       images_per_second: rate(best),
       gpu: gpu ? rate(gpu) : null,
       dispatches: plan.dispatchCount,
@@ -114,15 +116,15 @@ const CACHE_VARIABLES = ['MESA_SHADER_CACHE_DIR', '__GL_SHADER_DISK_CACHE_PATH']
  */
 async function compileTimes(
   work: 'train' | 'infer',
-  { net, ...sizes }: StepOptions,
+  { net, precision, ...sizes }: StepOptions,
   adapter: string | undefined,
 ): Promise<{ cold: number; warm: number }> {
   const folder = mkdtempSync(join(tmpdir(), 'trimap-bench-'));
   const before = CACHE_VARIABLES.map((name) => process.env[name]);
   CACHE_VARIABLES.forEach((name) => (process.env[name] = folder));
   const once = async (): Promise<number> => {
-    const device = await openDevice({ adapter });
-    const settings = stepSettings(net, sizes);
+    const device = await openDevice({ adapter, precision });
+    const settings = { ...stepSettings(net, sizes), precision };
     const variables = new Variables(device);
     const start = performance.now();
     const step = await (work === 'train' ? TrainingStep : EvaluationStep).compile(device, variables, settings);

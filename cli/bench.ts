@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { comparisonTable, compareRows, readRows, type Row, rowTable } from '../bench/rows.js';
 import { openDevice } from '../engine/dawn.js';
 import type { Device } from '../engine/device.js';
+import type { Dtype } from '../engine/layout.js';
 import type { NetworkName } from '../nets/networks.js';
 import { UsageError } from './errors.js';
 
@@ -26,6 +27,7 @@ export interface KernelFlags extends BenchFlags, SizeFlags {
 
 export interface StepFlags extends BenchFlags, SizeFlags {
   net?: NetworkName;
+  precision?: Dtype;
   memory?: boolean;
   skipCompile?: boolean;
   profile?: string;
@@ -40,8 +42,12 @@ const sizesOf = ({ size = 128, baseWidth = 16, batchSize = 4 }: SizeFlags) => ({
 const roundsOf = ({ rounds = 5 }: BenchFlags, roundMs: number) => ({ rounds, roundMs });
 
 /** Opens the adapter, says which it is, and closes it at the end. */
-async function withDevice(adapter: string | undefined, work: (device: Device) => Promise<void>): Promise<void> {
-  const device = await openDevice({ adapter, exactTimestamps: true });
+async function withDevice(
+  adapter: string | undefined,
+  work: (device: Device) => Promise<void>,
+  precision?: Dtype,
+): Promise<void> {
+  const device = await openDevice({ adapter, precision, exactTimestamps: true });
   try {
     console.error(`adapter: ${device.description}`);
     if (device.traits.cpu) console.error('this is a processor: the figures say nothing about a graphics card');
@@ -97,26 +103,30 @@ export async function kernels(flags: KernelFlags): Promise<number> {
 
 export async function step(flags: StepFlags): Promise<number> {
   const { benchStep, memoryOf, prepareSteps } = await import('../bench/step.js');
-  const { adapter, net = 'unet', memory, skipCompile, profile: trace } = flags;
-  const options = { ...sizesOf(flags), ...roundsOf(flags, 200), net, adapter, skipCompile };
+  const { adapter, net = 'unet', precision = 'f32', memory, skipCompile, profile: trace } = flags;
+  const options = { ...sizesOf(flags), ...roundsOf(flags, 200), net, precision, adapter, skipCompile };
   const columns = [...COLUMNS, 'gpu', 'dispatches', 'peak_bytes', 'compile_ms', 'compile_warm_ms', 'host_ms'];
   const compared = withOld(flags);
-  await withDevice(adapter, async (device) => {
-    const steps = await prepareSteps(device, options);
-    if (memory) console.error(memoryOf(steps));
-    if (trace !== undefined) {
-      const { chromeTrace, profile, profileTable } = await import('../bench/profile.js');
-      const { measureCeilings } = await import('../bench/ceilings.js');
-      const dispatches = await profile(device, steps.training.plan);
-      console.error(profileTable(dispatches, await measureCeilings(device, roundsOf(flags, 50))));
-      writeFileSync(trace, chromeTrace(`training step, ${net}`, device.description, dispatches));
-      console.error(`wrote ${trace}`);
-    }
-    await report(compared, columns, async (emit) => (await benchStep(device, steps, options)).forEach(emit));
-    steps.training.destroy();
-    steps.evaluation.destroy();
-    steps.variables.destroy();
-  });
+  await withDevice(
+    adapter,
+    async (device) => {
+      const steps = await prepareSteps(device, options);
+      if (memory) console.error(memoryOf(steps));
+      if (trace !== undefined) {
+        const { chromeTrace, profile, profileTable } = await import('../bench/profile.js');
+        const { measureCeilings } = await import('../bench/ceilings.js');
+        const dispatches = await profile(device, steps.training.plan);
+        console.error(profileTable(dispatches, await measureCeilings(device, roundsOf(flags, 50))));
+        writeFileSync(trace, chromeTrace(`training step, ${net}`, device.description, dispatches));
+        console.error(`wrote ${trace}`);
+      }
+      await report(compared, columns, async (emit) => (await benchStep(device, steps, options)).forEach(emit));
+      steps.training.destroy();
+      steps.evaluation.destroy();
+      steps.variables.destroy();
+    },
+    precision,
+  );
   return 0;
 }
 

@@ -20,6 +20,9 @@ export interface EpochRecord {
   gradient_norm: number;
   /** Share of the training time in which the next batch was not ready. */
   waiting: number;
+  /** After the epoch's last step, and the steps of the epoch that it let change no weight; of training with f16. */
+  loss_scale?: number;
+  skipped_steps?: number;
 }
 
 export class RunFolder {

@@ -13,6 +13,7 @@ import {
 } from '../data/augment.js';
 import type { BadFilePolicy } from '../data/errors.js';
 import type { SampleSettings } from '../data/sample.js';
+import type { Dtype } from '../engine/layout.js';
 import type { Normalisation } from '../engine/ops/augmentImages.js';
 import type { OptimizerSettings } from '../engine/optimizers.js';
 import { resolveSchedule, type ScheduleSettings } from '../engine/schedules.js';
@@ -67,6 +68,8 @@ export interface RunSettings extends ModelSettings {
   checkNumerics: boolean;
   /** Whether plans merge ops that pass over the same memory. */
   fuse: boolean;
+  /** See `ModelSettings`; runs of earlier versions do not say, and are f32. */
+  precision?: Dtype;
   /** Weights that the run started from; null for new ones. */
   initialWeights: string | null;
 }
@@ -95,6 +98,7 @@ export interface TrainFlags {
   border?: Border;
   checkNumerics?: boolean;
   noFuse?: boolean;
+  precision?: Dtype;
   model?: string;
   run?: string;
   resume?: string;
@@ -127,6 +131,7 @@ const DEFAULTS: Omit<RunSettings, 'dataPath' | 'classes'> = {
   earlyStopping: null,
   checkNumerics: false,
   fuse: true,
+  precision: 'f32',
   initialWeights: null,
 };
 
@@ -173,7 +178,7 @@ const names = Object.keys(networks) as NetworkName[];
 
 /** How each key of a file of settings is read; the type keeps the list complete. */
 const readers: {
-  [K in keyof Omit<RunSettings, 'foreground' | 'ignored'>]: (value: unknown, key: string) => RunSettings[K];
+  [K in keyof Required<Omit<RunSettings, 'foreground' | 'ignored'>>]: (value: unknown, key: string) => RunSettings[K];
 } = {
   net: field(oneOf(names)),
   baseWidth: field(evenWidth),
@@ -207,6 +212,7 @@ const readers: {
   earlyStopping: field(nullable(integer(undefined, 1))),
   checkNumerics: field(trueOrFalse),
   fuse: field(trueOrFalse),
+  precision: field(oneOf<Dtype>(['f32', 'f16'])),
   initialWeights: (value) => (value === null ? null : resolve(String(value))),
 };
 
@@ -311,6 +317,7 @@ function settingsOf(flags: TrainFlags): Partial<RunSettings> {
     earlyStopping: earlyStopping === 0 ? null : earlyStopping,
     checkNumerics: flags.checkNumerics,
     fuse: flags.noFuse ? false : undefined,
+    precision: flags.precision,
     ...(model === undefined ? {} : { initialWeights: resolve(model) }),
     ...(dataPath === undefined ? {} : { dataPath: resolve(dataPath), sample: null }),
   };
@@ -400,6 +407,8 @@ export function trainingSettings(settings: RunSettings, microBatches: number): T
 
 /** What training and evaluation have to agree on. */
 export function modelSettings(settings: RunSettings): ModelSettings {
-  const { net, baseWidth, size, loss, classes, seed, initialisation, normalisation, border, fuse } = settings;
-  return { net, baseWidth, size, loss, classes, seed, initialisation, normalisation, fuse, ...borderBytes[border] };
+  const { net, baseWidth, size, loss, classes, seed, initialisation, normalisation, border, fuse, precision } =
+    settings;
+  const model = { net, baseWidth, size, loss, classes, seed, initialisation, normalisation, fuse, precision };
+  return { ...model, ...borderBytes[border] };
 }

@@ -1,5 +1,5 @@
 /** `trimap train`: data, plans, epochs with validation, checkpoints, and at the end the best weights on test photos. */
-import { DataError } from '../data/errors.js';
+import { DataError, plural } from '../data/errors.js';
 import type { Cache } from '../data/cache.js';
 import type { Device } from '../engine/device.js';
 import { Variables } from '../engine/variables.js';
@@ -57,7 +57,7 @@ export async function train(flags: TrainFlags): Promise<number> {
   const initial = settings.initialWeights && !resumed ? readCheckpoint(settings.initialWeights) : undefined;
 
   const { openDevice } = await import('../engine/dawn.js');
-  const device = await openDevice({ adapter: flags.adapter });
+  const device = await openDevice({ adapter: flags.adapter, precision: settings.precision });
   let cache: Cache | undefined;
   try {
     progress.line(`adapter: ${device.description}`);
@@ -136,6 +136,7 @@ async function run({ device, cache, settings, progress, runPath, initial, resume
   if (resumed) {
     loadWeights(variables, resumed.checkpoint, settings);
     loadOptimizer(variables, resumed.checkpoint, step.stateNames);
+    if (resumed.info.state.lossScale) step.restoreLossScale(resumed.info.state.lossScale);
   }
 
   const valid = cache.indices('valid');
@@ -154,7 +155,7 @@ async function run({ device, cache, settings, progress, runPath, initial, resume
     ...modelSettings(settings),
     averagedWeights: settings.ema !== null,
   });
-  const state: TrainingState = resumed ? { ...resumed.info.state } : freshState();
+  const state: TrainingState = { ...freshState(), ...resumed?.info.state };
   const trainer = new Trainer(step, cache, settings, state, progress);
   const photos = trainingPhotos(cache);
   const history = folder.readHistory(state.epoch);
@@ -239,6 +240,7 @@ function describeStep(step: TrainingStep, variables: Variables, progress: Progre
 
 function epochRecord(trainer: Trainer, scores: Scores): EpochRecord {
   const { loss, gradientNorm, imagesPerSecond, waiting } = trainer.means;
+  const { lossScale, skippedSteps } = trainer.state;
   return {
     epoch: trainer.state.epoch + 1,
     train_loss: loss,
@@ -249,6 +251,7 @@ function epochRecord(trainer: Trainer, scores: Scores): EpochRecord {
     images_per_second: imagesPerSecond,
     gradient_norm: gradientNorm,
     waiting,
+    ...(lossScale ? { loss_scale: lossScale.scale, skipped_steps: skippedSteps } : {}),
   };
 }
 
@@ -259,7 +262,9 @@ function epochLine(record: EpochRecord, settings: RunSettings, isBest: boolean):
     `Dice ${record.valid_dice.toFixed(4)}${isBest ? ' (best so far)' : ''}, IoU ${record.valid_iou.toFixed(4)}, ` +
     `${settings.schedule.kind === 'constant' ? '' : `learning rate ${record.learning_rate.toPrecision(3)}, `}` +
     `gradient norm ${record.gradient_norm.toFixed(2)}, ${record.images_per_second.toFixed(1)} images/s, ` +
-    `waiting for data ${percent(record.waiting)}`
+    `waiting for data ${percent(record.waiting)}` +
+    (record.loss_scale === undefined ? '' : `, loss scale ${record.loss_scale}`) +
+    (record.skipped_steps ? `, ${plural(record.skipped_steps, 'step')} skipped to lower it` : '')
   );
 }
 

@@ -5,12 +5,16 @@
 import { readFileSync } from 'node:fs';
 import { create, globals } from 'webgpu';
 import { Device, DeviceError, type KernelFamily } from './device.js';
+import { requireHalves } from './halves.js';
+import type { Dtype } from './layout.js';
 
 export interface OpenOptions {
   /** Part of the adapter's vendor, architecture, device or description; the default is whatever the driver prefers. */
   adapter?: string;
   /** Which convolution kernels to use instead of the adapter's own rule; for tests and comparisons. */
   kernels?: KernelFamily;
+  /** With f16 the adapter has to have it, and to compute with it as training needs. Default f32. */
+  precision?: Dtype;
   /** Timestamps as fine as the adapter has them; Dawn otherwise rounds them to 0.1 ms. For benchmarks. */
   exactTimestamps?: boolean;
 }
@@ -69,14 +73,23 @@ async function requestAdapter(flags: string[]): Promise<GPUAdapter | null> {
 
 /**
  * Opens a device with the adapter's own limits and the optional features that the engine can use.
- * @throws DeviceError when there is no adapter, or none of the given name
+ * @throws DeviceError when there is no adapter, none of the given name, or no f16 where that is asked for
  */
-export async function openDevice({ adapter: wanted, kernels, exactTimestamps }: OpenOptions = {}): Promise<Device> {
+export async function openDevice({
+  adapter: wanted,
+  kernels,
+  precision = 'f32',
+  exactTimestamps,
+}: OpenOptions = {}): Promise<Device> {
   for (const [name, value] of Object.entries(globals)) {
     if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
   // Dawn compares with the driver's own name of each adapter; what `trimap info` shows is compared here.
-  const flags = exactTimestamps ? ['disable-dawn-features=timestamp_quantization'] : [];
+  const flags = [
+    ...(exactTimestamps ? ['disable-dawn-features=timestamp_quantization'] : []),
+    // Dawn hides matrix units, and f16 of NVIDIA's drivers, unless asked.
+    ...(precision === 'f16' ? ['enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia'] : []),
+  ];
   const named = wanted ? await requestAdapter([`adapter=${wanted}`, ...flags]) : null;
   const adapter = named ?? (await requestAdapter(flags));
   if (!adapter)
@@ -85,5 +98,14 @@ export async function openDevice({ adapter: wanted, kernels, exactTimestamps }: 
   if (wanted && !named && !found.toLowerCase().includes(wanted.toLowerCase())) {
     throw new DeviceError(`no WebGPU adapter matches --adapter ${wanted}; without the flag "${found}" is used`);
   }
-  return Device.open(adapter, { shaderText, idle, kernels, name: found });
+  const device = await Device.open(adapter, { shaderText, idle, kernels, name: found });
+  if (precision === 'f16') {
+    try {
+      await requireHalves(device);
+    } catch (error) {
+      device.close();
+      throw error;
+    }
+  }
+  return device;
 }

@@ -10,8 +10,8 @@
  * register tiles and `subgroupBroadcast` wants a constant lane, hence the loops; there is nothing else here.
  */
 
-/** Four numbers of a buffer; shaders convert them to and from vec4f. */
-export type ElementType = 'vec4f' | 'vec4h';
+/** What a buffer holds, one number or four; shaders convert to and from f32 and vec4f. */
+export type ElementType = 'f32' | 'f16' | 'vec4f' | 'vec4h';
 
 /** Whatever is baked into a shader; it is the pipeline key together with the file's name. */
 export type Constants = Readonly<Record<string, number | boolean | ElementType>>;
@@ -48,7 +48,9 @@ export function specialise(file: string, source: string, constants: Constants): 
   out.forEach((text, i) => {
     if (/^\s*(enable|diagnostic|requires)\b/.test(text)) front = i + 1;
   });
-  const half = types.some(([, value]) => value === 'vec4h') && !out.some((text) => /^\s*enable\s+f16\s*;/.test(text));
+  const half =
+    types.some(([, value]) => value === 'vec4h' || value === 'f16') &&
+    !out.some((text) => /^\s*enable\s+f16\s*;/.test(text));
   const declared = [
     ...(half ? ['enable f16;'] : []),
     ...Object.entries(constants).map(

@@ -3,11 +3,14 @@ import { augmentationFloats, type ImageStatistics } from '../engine/augmentation
 import { gradients } from '../engine/autograd.js';
 import type { Device } from '../engine/device.js';
 import { Graph, type Tensor } from '../engine/graph.js';
+import type { Dtype } from '../engine/layout.js';
+import { LossScale, type LossScaleState } from '../engine/lossScale.js';
 import type { NonFinite } from '../engine/numerics.js';
 import { type Accumulation, accumulateGradients } from '../engine/ops/accumulateGradients.js';
 import { add } from '../engine/ops/add.js';
 import { augmentImages, type Normalisation } from '../engine/ops/augmentImages.js';
 import { boundaryCounts } from '../engine/ops/boundaryCounts.js';
+import { cast } from '../engine/ops/cast.js';
 import { channelSlice } from '../engine/ops/channelSlice.js';
 import { dropoutMask } from '../engine/ops/dropout2d.js';
 import { EMA, EMA_STATE, movingAverage, movingAverageDecay } from '../engine/ops/movingAverage.js';
@@ -46,6 +49,11 @@ export interface ModelSettings {
   ignored?: readonly number[];
   /** See `PlanOptions.fuse`. */
   fuse?: boolean;
+  /**
+   * How the net's activations and their gradients are stored. Weights, batch norm's statistics, losses and all sums are f32
+   * either way; training with f16 has a dynamic loss scale (`engine/lossScale.ts`). Default f32.
+   */
+  precision?: Dtype;
 }
 
 /** Pixels of a batch: one u32 a pixel (bytes R, G, B, M), and the augmentation parameters of each image. */
@@ -90,7 +98,10 @@ export interface TrainingSettings extends ModelSettings {
 /** Loss of one step, and the norm of its gradients before clipping. */
 export interface StepResult {
   loss: number;
+  /** Without the loss scale. With one, a norm that is not finite means that the step was skipped. */
   gradientNorm: number;
+  /** After the step; of training with f16. */
+  lossScale?: LossScaleState;
 }
 
 /** A graph and what is read from its plan. */
@@ -113,6 +124,7 @@ export interface RecordedTraining {
   hyper: Tensor;
   emaDecay?: Tensor;
   accumulation?: Accumulation;
+  lossScale?: LossScale;
   loss: Tensor;
   norm: Tensor;
 }
@@ -120,9 +132,10 @@ export interface RecordedTraining {
 /** @throws SettingsError when loss and classes do not fit each other */
 function recordNetwork(net: NetContext, image: Tensor, settings: ModelSettings): Tensor {
   const loss = resolveLoss(settings.loss);
-  const { classes = lossClasses(loss.name) } = settings;
+  const { classes = lossClasses(loss.name), precision = 'f32' } = settings;
   checkLossClasses(loss, classes);
-  return buildNetwork(net, image, networks[settings.net], { width: settings.baseWidth, classes });
+  const options = { width: settings.baseWidth, classes };
+  return cast(buildNetwork(net, cast(image, precision), networks[settings.net], options), 'f32');
 }
 
 /**
@@ -150,22 +163,23 @@ export function recordTraining(variables: Variables, settings: TrainingSettings)
   const loss = recordLoss(logits, inputs.target, settings.loss, { ignoring: isIgnoring(settings) });
   const { parameters } = variables;
   const one = graph.input('one', [1], 'vector');
+  const lossScale = settings.precision === 'f16' ? new LossScale(variables.device) : undefined;
   const made = gradients(
     [loss],
-    [one],
+    [lossScale?.seed(one) ?? one],
     parameters.map((parameter) => graph.read(parameter)),
   );
   const optimizer = createOptimizer(settings.optimizer, variables);
-  const common = { optimizer, inputs, one, dropoutSeed };
+  const common = { optimizer, inputs, one, dropoutSeed, lossScale };
   if (microBatches === 1) {
-    const { norm, hyper } = optimizer.step(graph, parameters, made, { clipNorm });
+    const { norm, hyper } = optimizer.step(graph, parameters, made, { clipNorm, lossScale });
     const emaDecay = ema === undefined ? undefined : movingAverage(graph, variables);
     return { ...common, pass: { graph, outputs: [loss, norm] }, hyper, emaDecay, loss, norm };
   }
   const placed = placeGradients(graph, variables, parameters, made);
   const accumulation = accumulateGradients(variables, placed, loss);
   const update = new Graph();
-  const { norm, hyper } = optimizer.update(update, [], { clipNorm });
+  const { norm, hyper } = optimizer.update(update, [], { clipNorm, lossScale });
   const emaDecay = ema === undefined ? undefined : movingAverage(update, variables);
   return {
     ...common,
@@ -236,12 +250,19 @@ export class TrainingStep {
 
   /** Of the step submitted last. */
   async result(): Promise<StepResult> {
-    const { plan, updatePlan } = this;
-    const { loss, norm } = this.recorded;
-    const [[lossValue], [gradientNorm]] = updatePlan
-      ? (await Promise.all([plan.read(loss), updatePlan.read(norm)])).flat()
-      : await plan.read(loss, norm);
-    return { loss: lossValue, gradientNorm };
+    const { plan, updatePlan = plan } = this;
+    const { loss, norm, lossScale, pass, update = pass } = this.recorded;
+    const after = lossScale ? [norm, lossScale.tensor(update.graph)] : [norm];
+    const [[lossValue], [gradientNorm], state] =
+      updatePlan === plan
+        ? await plan.read(loss, ...after)
+        : (await Promise.all([plan.read(loss), updatePlan.read(...after)])).flat();
+    return { loss: lossValue, gradientNorm, lossScale: state && LossScale.read(state) };
+  }
+
+  /** Goes on with the loss scale of another training. */
+  restoreLossScale(state: LossScaleState): void {
+    this.recorded.lossScale?.restore(state);
   }
 
   /**
@@ -255,6 +276,7 @@ export class TrainingStep {
   destroy(): void {
     this.plan.destroy();
     this.updatePlan?.destroy();
+    this.recorded.lossScale?.destroy();
   }
 }
 

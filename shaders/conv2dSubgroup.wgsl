@@ -35,10 +35,10 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> y: array<Quad>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -119,7 +119,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #end
 #for g in 0..PIXELS / LANES
         {
-          let q = select(vec4f(), x[from${g} + r4], inside${g});
+          let q = select(vec4f(), vec4f(x[from${g} + r4]), inside${g});
 #for l in 0..LANES
           {
 #for j in 0..4
@@ -142,7 +142,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let count = pixels - start;
 #for p in 0..PIXELS
     if (${p} < count) {
-      y[subgroupBroadcast(to${p / LANES}, ${p % LANES}u) + o4] = vec4f(a${p}_0, a${p}_1, a${p}_2, a${p}_3);
+      y[subgroupBroadcast(to${p / LANES}, ${p % LANES}u) + o4] = Quad(vec4f(a${p}_0, a${p}_1, a${p}_2, a${p}_3));
     }
 #end
   }

@@ -30,10 +30,10 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<Scalar>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
@@ -69,7 +69,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 
   for (var r4 = 0u; r4 < params.inputQuads; r4++) {
 #for g in 0..((ROWS + 2) * (COLUMNS + 2) + LANES - 1) / LANES
-    let q${g} = select(vec4f(), x[from${g} + r4], inside${g});
+    let q${g} = select(vec4f(), vec4f(x[from${g} + r4]), inside${g});
 #end
     let at = r4 * 9u * channels + oSafe;
 #for ky in 0..3
@@ -100,7 +100,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     if (top + ${i}u < params.outputHeight) {
 #for j in 0..COLUMNS
       if (left + ${j}u < params.outputWidth) {
-        y[to + (${i}u * params.outputWidth + ${j}u) * channels] = a${i}_${j};
+        y[to + (${i}u * params.outputWidth + ${j}u) * channels] = Scalar(a${i}_${j});
       }
 #end
     }

@@ -6,7 +6,7 @@ diagnostic(off, subgroup_uniformity);
 //   As a GEMM: M = (tap, input channel), N = output channel, K = batch * height * width pixels; sums as in
 //   conv2dWeightGradientPlain.
 //
-// a, b  images (n, h, w, quads) of vec4 over channels, pad channels 0
+// a, b  images (n, h, w, quads) of Quad (vec4f or vec4h) over channels, pad channels 0
 // dw    filters (r4, tap, o) of vec4 over r, one for each split z, one after the other (stridedSum adds them); assigned
 // Tile: a workgroup is one subgroup and computes ROWS rows (quad-wise: row = tap*rowsPerTap + r4) x 4*LANES output
 //   channels; a lane owns four neighbouring channels. LANES pixels at a time: a gather per row brings a quad of each,
@@ -44,8 +44,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+@group(0) @binding(1) var<storage, read> a: array<Quad>;
+@group(0) @binding(2) var<storage, read> b: array<Quad>;
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;
 
 @compute @workgroup_size(LANES)
@@ -90,12 +90,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let ia${i} = ia + shift${i};
     let inside${i} = insideB && all(ia${i} >= vec2i()) && all(ia${i} < aSize);
     let at${i} = u32((n * aSize.x + ia${i}.x) * aSize.y + ia${i}.y) * params.aQuads + quad${i};
-    let q${i} = select(vec4f(), a[select(0u, at${i}, inside${i})], inside${i});
+    let q${i} = select(vec4f(), vec4f(a[select(0u, at${i}, inside${i})]), inside${i});
 #end
     let weight = select(0u, 1u, insideB);
 #for l in 0..LANES
     {
-      let d = select(vec4f(), b[u32(subgroupBroadcast(fromB, ${l}u)) + o4Safe], subgroupBroadcast(weight, ${l}u) != 0u);
+      let d = select(vec4f(), vec4f(b[u32(subgroupBroadcast(fromB, ${l}u)) + o4Safe]), subgroupBroadcast(weight, ${l}u) != 0u);
 #for i in 0..ROWS
 #for c in 0..4
       {

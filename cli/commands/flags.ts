@@ -36,6 +36,12 @@ export const splitSeed = flag('of the split of a folder that has none of its own
 
 export const json = { describe: 'print JSON instead of text', boolean: true, default: false } as const;
 
+export const precision = (otherwise: string) =>
+  flag(
+    `how the net's activations are stored and its gradients flow back: f32 or f16 [${otherwise}]`,
+    oneOf('--precision', ['f32', 'f16']),
+  );
+
 export const quiet = { describe: 'show results and warnings alone', boolean: true } as const;
 
 export const model = (describe: string) => flag(describe, text('--model'));

@@ -1,7 +1,7 @@
 /** Commands that make runs. */
 import { evenNumber, number, oneOf, text, wholeNumber } from '../arguments.js';
 import { command } from './define.js';
-import { adapter, borders, dataPath, flag, lossNames, model, networkNames, onBadFile } from './flags.js';
+import { adapter, borders, dataPath, flag, lossNames, model, networkNames, onBadFile, precision } from './flags.js';
 
 const train = command({
   name: 'train',
@@ -43,6 +43,7 @@ const train = command({
       describe: 'look for values that are not finite after every op, and name the first',
       boolean: true,
     },
+    precision: precision('f32'),
     'no-fuse': { describe: 'plain plans: every op of the net is a pass over memory of its own', boolean: true },
     'clip-norm': flag(
       'largest global norm of the gradients, 0 for any [1]',

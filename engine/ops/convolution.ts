@@ -137,7 +137,7 @@ export function convolve(
     };
     to.dispatch({
       shader: form.shader,
-      constants: { ...form.constants, Quad: quadType(x.dtype) },
+      constants: { ...form.constants, Quad: quadType(x.dtype), Scalar: x.dtype },
       params: form.shader === 'conv2dSubgroup3x3' ? params : { ...params, ...general },
       bindings: { x: to.images(x, range), w, bias: bias ?? w, y: to.images(y, range) },
       workgroups,
@@ -254,7 +254,7 @@ export function filterGradient(
         };
     to.dispatch({
       shader: form.shader,
-      constants: { ...form.constants, Quad: quadType(x.dtype) },
+      constants: { ...form.constants, Quad: quadType(x.dtype), Scalar: x.dtype },
       params: { batch: part.range.count, ...params },
       bindings: columns ? { x: a, dy: b, dw: partial } : { a, b, dw: partial },
       workgroups: plain ? to.flat(filterVec4s) : [across, down, part.splits],

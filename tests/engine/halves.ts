@@ -6,11 +6,11 @@ import { add } from '../../engine/ops/add.js';
 import { cast } from '../../engine/ops/cast.js';
 import { sigmoid } from '../../engine/ops/sigmoid.js';
 import { Plan } from '../../engine/plan.js';
+import { convolutionDevices } from '../helpers/convolution.js';
 import { testDevice } from '../helpers/device.js';
 import { checkOpCase, goldenCases } from '../helpers/golden.js';
 
 const device = await testDevice();
-const plain = device.withKernels('plain');
 const test = suite('f16');
 
 const close = { rule: 'max', rtol: 4e-3, atol: 1e-3 } as const;
@@ -25,12 +25,16 @@ const rules = {
   concat: close,
   upsample_bilinear: close,
   pad2d: close,
-  conv2d: close,
-  conv_transpose2d: close,
 };
 for (const [op, rule] of Object.entries(rules)) {
   for (const golden of goldenCases(op)) {
-    test(`golden ${golden.name}`, () => checkOpCase(plain, golden, { dtype: 'f16', rule }));
+    test(`golden ${golden.name}`, () => checkOpCase(device, golden, { dtype: 'f16', rule }));
+  }
+}
+for (const some of await convolutionDevices()) {
+  for (const golden of [...goldenCases('conv2d'), ...goldenCases('conv_transpose2d')]) {
+    const name = `golden ${golden.name}, ${some.traits.kernels}`;
+    test(name, () => checkOpCase(some, golden, { dtype: 'f16', rule: close }));
   }
 }
 
