@@ -9,7 +9,7 @@ import { describeMemory } from '../engine/memory.js';
 import { Random } from '../engine/random.js';
 import { Variables } from '../engine/variables.js';
 import type { NetworkName } from '../nets/networks.js';
-import { EvaluationStep, TrainingStep } from '../nets/steps.js';
+import { EvaluationStep, type TrainingSettings, TrainingStep } from '../nets/steps.js';
 import { type Row, round3 } from './rows.js';
 import { median, race, type Rounds } from './timing.js';
 import { stepSettings, type WorkSizes } from './works.js';
@@ -18,9 +18,17 @@ export interface StepOptions extends WorkSizes, Rounds {
   net: NetworkName;
   precision: Dtype;
   adapter?: string;
+  /** See `TrainingSettings`. */
+  checkpointActivations?: boolean;
   /** Leaves compile times out; with the cache empty, compiling may take longer than everything else. */
   skipCompile?: boolean;
 }
+
+const settingsOf = ({ net, precision, checkpointActivations, ...sizes }: StepOptions): TrainingSettings => ({
+  ...stepSettings(net, sizes),
+  precision,
+  checkpointActivations,
+});
 
 /** A training and an evaluation step of one net on random photos, each run once. */
 export interface Steps {
@@ -33,9 +41,9 @@ export interface Steps {
 }
 
 /** @throws Error when the first step's loss is not finite */
-export async function prepareSteps(device: Device, { net, precision, ...sizes }: StepOptions): Promise<Steps> {
-  const { batch, size } = sizes;
-  const settings = { ...stepSettings(net, sizes), precision };
+export async function prepareSteps(device: Device, options: StepOptions): Promise<Steps> {
+  const { batch, size } = options;
+  const settings = settingsOf(options);
   const variables = new Variables(device);
   const training = await TrainingStep.compile(device, variables, settings);
   const evaluation = await EvaluationStep.compile(device, variables, settings);
@@ -58,7 +66,7 @@ export const memoryOf = ({ training }: Steps): string => describeMemory(training
 
 /** Rows of the training and the inference step. */
 export async function benchStep(device: Device, steps: Steps, options: StepOptions): Promise<Row[]> {
-  const { net, precision, size, baseWidth, batch, adapter, skipCompile } = options;
+  const { net, precision, size, baseWidth, batch, checkpointActivations, skipCompile } = options;
   const { training, evaluation, variables, train, infer } = steps;
   const timings = await race(device, [training.plan, evaluation.plan], options);
   const rows: Row[] = [];
@@ -66,12 +74,12 @@ export async function benchStep(device: Device, steps: Steps, options: StepOptio
     const work = i === 0 ? 'train' : 'infer';
     const { best, median, worst, gpu } = timings[i];
     const rate = (ms: number): number => round3((1000 * batch) / ms);
-    const compile = skipCompile ? undefined : await compileTimes(work, options, adapter);
+    const compile = skipCompile ? undefined : await compileTimes(work, options);
     rows.push({
       bench: 'step',
       work,
       shape: `${net} width ${baseWidth} ${size}x${size} batch ${batch}`,
-      variant: precision,
+      variant: i === 0 && checkpointActivations ? `${precision}, checkpoints` : precision,
       value: rate(best),
       unit: 'images/s',
       median: rate(median),
@@ -114,17 +122,13 @@ const CACHE_VARIABLES = ['MESA_SHADER_CACHE_DIR', '__GL_SHADER_DISK_CACHE_PATH']
  * Milliseconds from a recorded step to the end of its first run on a fresh device: with the driver's cache empty, and
  * again. The run belongs to it because drivers may leave code generation to a pipeline's first use, as llvmpipe does.
  */
-async function compileTimes(
-  work: 'train' | 'infer',
-  { net, precision, ...sizes }: StepOptions,
-  adapter: string | undefined,
-): Promise<{ cold: number; warm: number }> {
+async function compileTimes(work: 'train' | 'infer', options: StepOptions): Promise<{ cold: number; warm: number }> {
   const folder = mkdtempSync(join(tmpdir(), 'trimap-bench-'));
   const before = CACHE_VARIABLES.map((name) => process.env[name]);
   CACHE_VARIABLES.forEach((name) => (process.env[name] = folder));
   const once = async (): Promise<number> => {
-    const device = await openDevice({ adapter, precision });
-    const settings = { ...stepSettings(net, sizes), precision };
+    const device = await openDevice({ adapter: options.adapter, precision: options.precision });
+    const settings = settingsOf(options);
     const variables = new Variables(device);
     const start = performance.now();
     const step = await (work === 'train' ? TrainingStep : EvaluationStep).compile(device, variables, settings);

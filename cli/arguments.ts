@@ -14,6 +14,15 @@ export const text =
   (value: unknown): string =>
     single(flag, value);
 
+/** Of a run, in runs/. */
+export function folderName(value: unknown): string {
+  const given = single('--name', value);
+  if (/^[\p{L}\p{N}][\p{L}\p{N}._ -]*$/u.test(given) && !given.endsWith('.')) return given;
+  throw new UsageError(
+    `--name ${given}: give a name of letters, digits, . _ - and blanks, such as unet-512; --run takes paths`,
+  );
+}
+
 /** One of a list of names. */
 export const oneOf =
   <T extends string>(flag: string, names: readonly T[]) =>

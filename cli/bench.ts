@@ -1,7 +1,7 @@
 /** `trimap bench`: what the adapter and this machine do in a second. Rows go to stdout, everything else to stderr. */
 import { writeFileSync } from 'node:fs';
 import { comparisonTable, compareRows, readRows, type Row, rowTable } from '../bench/rows.js';
-import { openDevice } from '../engine/dawn.js';
+import { openDevice, type OpenOptions } from '../engine/dawn.js';
 import type { Device } from '../engine/device.js';
 import type { Dtype } from '../engine/layout.js';
 import type { NetworkName } from '../nets/networks.js';
@@ -29,6 +29,7 @@ export interface StepFlags extends BenchFlags, SizeFlags {
   net?: NetworkName;
   precision?: Dtype;
   memory?: boolean;
+  checkpointActivations?: boolean;
   skipCompile?: boolean;
   profile?: string;
 }
@@ -42,11 +43,7 @@ const sizesOf = ({ size = 128, baseWidth = 16, batchSize = 4 }: SizeFlags) => ({
 const roundsOf = ({ rounds = 5 }: BenchFlags, roundMs: number) => ({ rounds, roundMs });
 
 /** Opens the adapter, says which it is, and closes it at the end. */
-async function withDevice(
-  adapter: string | undefined,
-  work: (device: Device) => Promise<void>,
-  precision?: Dtype,
-): Promise<void> {
+async function withDevice({ adapter, precision }: OpenOptions, work: (device: Device) => Promise<void>): Promise<void> {
   const device = await openDevice({ adapter, precision, exactTimestamps: true });
   try {
     console.error(`adapter: ${device.description}`);
@@ -93,7 +90,7 @@ export async function kernels(flags: KernelFlags): Promise<number> {
   const { before, ...rest } = withOld(flags);
   // What the filter leaves out now is not missing.
   const compared = { ...rest, before: before?.filter(({ work, shape }) => isChosen(work, shape, filter)) };
-  await withDevice(flags.adapter, (device) =>
+  await withDevice({ adapter: flags.adapter }, (device) =>
     report(compared, [...COLUMNS, 'gpu', 'fraction', 'error'], (emit) =>
       benchKernels(device, { ...sizesOf(flags), ...roundsOf(flags, 50), filter, allVariants }, emit),
     ),
@@ -103,30 +100,35 @@ export async function kernels(flags: KernelFlags): Promise<number> {
 
 export async function step(flags: StepFlags): Promise<number> {
   const { benchStep, memoryOf, prepareSteps } = await import('../bench/step.js');
-  const { adapter, net = 'unet', precision = 'f32', memory, skipCompile, profile: trace } = flags;
-  const options = { ...sizesOf(flags), ...roundsOf(flags, 200), net, precision, adapter, skipCompile };
+  const { net = 'unet', precision = 'f32', memory, checkpointActivations, skipCompile, profile: trace } = flags;
+  const { adapter } = flags;
+  const options = {
+    ...sizesOf(flags),
+    ...roundsOf(flags, 200),
+    net,
+    adapter,
+    precision,
+    checkpointActivations,
+    skipCompile,
+  };
   const columns = [...COLUMNS, 'gpu', 'dispatches', 'peak_bytes', 'compile_ms', 'compile_warm_ms', 'host_ms'];
   const compared = withOld(flags);
-  await withDevice(
-    adapter,
-    async (device) => {
-      const steps = await prepareSteps(device, options);
-      if (memory) console.error(memoryOf(steps));
-      if (trace !== undefined) {
-        const { chromeTrace, profile, profileTable } = await import('../bench/profile.js');
-        const { measureCeilings } = await import('../bench/ceilings.js');
-        const dispatches = await profile(device, steps.training.plan);
-        console.error(profileTable(dispatches, await measureCeilings(device, roundsOf(flags, 50))));
-        writeFileSync(trace, chromeTrace(`training step, ${net}`, device.description, dispatches));
-        console.error(`wrote ${trace}`);
-      }
-      await report(compared, columns, async (emit) => (await benchStep(device, steps, options)).forEach(emit));
-      steps.training.destroy();
-      steps.evaluation.destroy();
-      steps.variables.destroy();
-    },
-    precision,
-  );
+  await withDevice({ adapter, precision }, async (device) => {
+    const steps = await prepareSteps(device, options);
+    if (memory) console.error(memoryOf(steps));
+    if (trace !== undefined) {
+      const { chromeTrace, profile, profileTable } = await import('../bench/profile.js');
+      const { measureCeilings } = await import('../bench/ceilings.js');
+      const dispatches = await profile(device, steps.training.plan);
+      console.error(profileTable(dispatches, await measureCeilings(device, roundsOf(flags, 50))));
+      writeFileSync(trace, chromeTrace(`training step, ${net}`, device.description, dispatches));
+      console.error(`wrote ${trace}`);
+    }
+    await report(compared, columns, async (emit) => (await benchStep(device, steps, options)).forEach(emit));
+    steps.training.destroy();
+    steps.evaluation.destroy();
+    steps.variables.destroy();
+  });
   return 0;
 }
 
@@ -135,7 +137,7 @@ export async function data(flags: DataFlags): Promise<number> {
   const { dataPath, photos = 64 } = flags;
   const { size, batch } = sizesOf(flags);
   const compared = withOld(flags);
-  await withDevice(flags.adapter, (device) =>
+  await withDevice({ adapter: flags.adapter }, (device) =>
     report(compared, COLUMNS, async (emit) => {
       const rows = await benchData(device, { dataPath, photos, size, batch, ...roundsOf(flags, 50) });
       rows.forEach(emit);

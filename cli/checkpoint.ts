@@ -26,10 +26,14 @@ export interface TrainingState {
   gradientNormSum: number;
   /** Steps of the epoch whose gradients overflowed f16. */
   skippedSteps: number;
+  /** Over the images of the batches done. */
+  diceSum: number;
   /** Images trained on in `seconds`, in `waitedSeconds` of which the next batch was not ready (see `Trainer`). */
   images: number;
   seconds: number;
   waitedSeconds: number;
+  /** Of the unfinished epoch in all processes together. */
+  wallSeconds: number;
   best: { epoch: number; dice: number } | null;
   /** Of a schedule that follows the scores. */
   schedule: PlateauState | null;
@@ -37,6 +41,24 @@ export interface TrainingState {
   /** Of training with f16. */
   lossScale: LossScaleState | null;
 }
+
+export const freshState = (): TrainingState => ({
+  epoch: 0,
+  batch: 0,
+  step: 0,
+  lossSum: 0,
+  gradientNormSum: 0,
+  skippedSteps: 0,
+  diceSum: 0,
+  images: 0,
+  seconds: 0,
+  waitedSeconds: 0,
+  wallSeconds: 0,
+  best: null,
+  schedule: null,
+  earlyStopping: null,
+  lossScale: null,
+});
 
 export interface CheckpointInfo {
   settings: RunSettings;
@@ -94,7 +116,7 @@ export async function saveCheckpoint(
 /** @throws DataError when the file is not there, damaged, or holds a weight that is not a finite number */
 export function readCheckpoint(path: string): Checkpoint {
   if (!existsSync(path))
-    throw new DataError(`${path} does not exist; give a checkpoint such as runs/1/best.safetensors`);
+    throw new DataError(`${path} does not exist; give a checkpoint such as runs/unet/best.safetensors`);
   const { tensors, metadata } = readSafetensors(path);
   const weights = new Map<string, StoredTensor>();
   const optimizer = new Map<string, StoredTensor>();
@@ -130,6 +152,17 @@ export function requireInfo(checkpoint: Checkpoint): CheckpointInfo {
   throw new DataError(
     `${checkpoint.path} does not say which network it is of; it needs the metadata that trimap writes, or ` +
       `${jsonBeside(checkpoint.path)} beside it`,
+  );
+}
+
+/** @throws DataError when the checkpoint does not say how far its run has come */
+export function requireState(checkpoint: Checkpoint): CheckpointInfo {
+  const info = requireInfo(checkpoint);
+  const missing = Object.keys(freshState()).filter((key) => !Object.hasOwn(info.state ?? {}, key));
+  if (missing.length === 0) return info;
+  throw new DataError(
+    `${checkpoint.path} does not say ${listNames(missing, 3)}: it is of an older version; ` +
+      'a new run can begin with its weights (--model)',
   );
 }
 

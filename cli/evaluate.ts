@@ -44,7 +44,7 @@ interface Job {
 
 export async function evaluate(flags: EvaluateFlags): Promise<number> {
   const { model, split = 'valid', json } = flags;
-  if (model === undefined) throw new UsageError('give the weights to evaluate: --model runs/1/best.safetensors');
+  if (model === undefined) throw new UsageError('give the weights to evaluate: --model runs/unet/best.safetensors');
   // The result alone goes to stdout where a program reads it.
   const progress = Progress.of(flags);
   progress.line(`evaluating ${model} on the ${split} photos`);
@@ -72,12 +72,10 @@ export async function evaluate(flags: EvaluateFlags): Promise<number> {
     const fit = flags.threshold === 'auto' ? await fitThreshold(job, split) : undefined;
     const threshold = fit?.threshold ?? (flags.threshold === 'auto' ? undefined : flags.threshold) ?? 0.5;
     const counted = { threshold: logitOf(threshold), boundary: border !== 'ignore', softSums: flags.legacyMetrics };
-    const { scores, batchSize } = await onSplit(job, split, counted, async (evaluator, indices, size) => ({
-      scores: await evaluator.evaluate(job.cache, indices, size, (done) =>
-        progress.update(split, done, indices.length),
-      ),
-      batchSize: size,
-    }));
+    const { scores, batchSize } = await onSplit(job, split, counted, async (evaluator, indices, size) => {
+      const onProgress = (done: number) => progress.update(split, done, indices.length);
+      return { ...(await evaluator.evaluate(job.cache, indices, size, onProgress)), batchSize: size };
+    });
     progress.clear();
     if (json) console.log(JSON.stringify({ model, split, border, threshold, fit, ...scores }));
     else progress.result(`\n${scoreReport({ split, scores, threshold, border, size, batchSize })}`);

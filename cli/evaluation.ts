@@ -6,11 +6,16 @@ import type { Device } from '../engine/device.js';
 import {
   type BatchCounts,
   type BoundaryCounts,
+  boundaryF,
   type BoundaryScores,
   boundaryScores,
+  dice,
+  iou,
   type PixelCounts,
+  precision,
   readBoundaryCounts,
   readCounts,
+  recall,
   type ReportScores,
   reportScores,
   segmentationScores,
@@ -18,8 +23,9 @@ import {
 } from '../engine/metrics.js';
 import { type FittedThreshold, ThresholdFit } from '../engine/thresholdFit.js';
 import type { Variables } from '../engine/variables.js';
-import { type EvaluationResult, type EvaluationSettings, EvaluationStep } from '../nets/steps.js';
+import { type EvaluationSettings, EvaluationStep } from '../nets/steps.js';
 import { borderBytes } from './border.js';
+import type { MaskSummary } from './prediction.js';
 import type { Border } from './settings.js';
 
 /** The boundary's scores and the reports' own are there where the evaluator's settings ask for them. */
@@ -27,6 +33,37 @@ export interface Scores extends SegmentationScores, Partial<BoundaryScores>, Par
   images: number;
   /** Mean over the images. */
   loss: number;
+}
+
+/** Scores of one photo, as `test.json` and `valid.json` list them. */
+export interface PhotoScores {
+  /** Unique within its split. */
+  name: string;
+  /** Where the data set's lists have breeds. */
+  breed?: string;
+  dice: number;
+  iou: number;
+  precision: number;
+  recall: number;
+  /** At 2 pixels; null where the evaluator does not count boundaries. */
+  boundary_f: number | null;
+}
+
+/** Scores of a split, and of each of its photos in the order of the split. */
+export interface Evaluation {
+  scores: Scores;
+  photos: PhotoScores[];
+  masks: MaskSummary;
+}
+
+/** What the net makes of one sample. */
+export interface Prediction {
+  /** Into `cache.samples`. */
+  index: number;
+  /** height x width x (R, G, B, mask byte), as the cache holds it. */
+  record: Uint8Array;
+  /** height x width; foreground where it is above `EvaluationSettings.threshold`. */
+  logits: Float32Array;
 }
 
 /** The logit of a probability: where the step compares logits, users speak of probabilities. */
@@ -63,18 +100,24 @@ export class Evaluator {
     return step;
   }
 
+  /** Device memory of its plans, without the weights. */
+  get bytes(): number {
+    return [...this.steps.values()].reduce((sum, { plan }) => sum + plan.memory.transient + plan.memory.inputs, 0);
+  }
+
   /** @param onProgress called before each batch with the images done; what it throws ends the evaluation */
   async evaluate(
     cache: Cache,
     indices: readonly number[],
     batchSize: number,
     onProgress: (done: number) => void = () => {},
-  ): Promise<Scores> {
+  ): Promise<Evaluation> {
     const images: PixelCounts[] = [];
     const boundaries: BoundaryCounts[] = [];
     const batches: BatchCounts[] = [];
     let lossSum = 0;
-    for await (const { loss, counts, boundary, softSums } of this.run(cache, indices, batchSize, onProgress)) {
+    for await (const { step } of this.run(cache, indices, batchSize, onProgress)) {
+      const { loss, counts, boundary, softSums } = await step.result();
       const own = readCounts(counts);
       images.push(...own);
       lossSum += loss * own.length;
@@ -82,12 +125,40 @@ export class Evaluator {
       if (softSums) batches.push({ images: own, softSums });
     }
     return {
-      images: images.length,
-      loss: lossSum / images.length,
-      ...segmentationScores(images),
-      ...(this.settings.boundary ? boundaryScores(boundaries) : {}),
-      ...(this.settings.softSums ? reportScores(batches) : {}),
+      scores: {
+        images: images.length,
+        loss: lossSum / images.length,
+        ...segmentationScores(images),
+        ...(this.settings.boundary ? boundaryScores(boundaries) : {}),
+        ...(this.settings.softSums ? reportScores(batches) : {}),
+      },
+      masks: {
+        masks: images.length,
+        empty: images.filter(({ predicted }) => predicted === 0).length,
+        full: images.filter(({ predicted, pixels }) => predicted === pixels).length,
+      },
+      photos: images.map((image, i) => ({
+        ...describeSample(cache, indices[i]),
+        dice: dice(image),
+        iou: iou(image),
+        precision: precision(image),
+        recall: recall(image),
+        boundary_f: this.settings.boundary ? boundaryF(boundaries[i]) : null,
+      })),
     };
+  }
+
+  /** What the net makes of samples, one after another, for pictures. */
+  async *predict(cache: Cache, indices: readonly number[], batchSize: number): AsyncGenerator<Prediction> {
+    const area = cache.height * cache.width;
+    let done = 0;
+    for await (const { step, pixels } of this.run(cache, indices, batchSize)) {
+      const logits = await step.readLogits();
+      for (let i = 0; i < step.batch; i++) {
+        const record = pixels.slice(i * cache.recordBytes, (i + 1) * cache.recordBytes);
+        yield { index: indices[done++], record, logits: logits.slice(i * area, (i + 1) * area) };
+      }
+    }
   }
 
   /**
@@ -101,27 +172,28 @@ export class Evaluator {
     onProgress: (done: number) => void = () => {},
   ): Promise<FittedThreshold> {
     const fit = new ThresholdFit(this.settings.thresholds);
-    for await (const { counts, thresholdCounts } of this.run(cache, indices, batchSize, onProgress)) {
+    for await (const { step } of this.run(cache, indices, batchSize, onProgress)) {
+      const { counts, thresholdCounts } = await step.result();
       if (!thresholdCounts) throw new Error('fitThreshold: the settings of the evaluator have no thresholds');
       fit.add(thresholdCounts, readCounts(counts));
     }
     return fit.best();
   }
 
-  /** The results batch by batch, each of as many images as count. */
+  /** The steps batch by batch, each submitted with as many images as count, and their records. */
   private async *run(
     cache: Cache,
     indices: readonly number[],
     batchSize: number,
-    onProgress: (done: number) => void,
-  ): AsyncGenerator<EvaluationResult> {
+    onProgress: (done: number) => void = () => {},
+  ): AsyncGenerator<{ step: EvaluationStep; pixels: Uint8Array }> {
     const batches = new Batches(cache, { batchSize: Math.min(batchSize, indices.length), indices, last: 'pad' });
     let done = 0;
     for await (const { count, pixels } of batches) {
       onProgress(done);
       const step = await this.step(count);
       step.run(pixels.subarray(0, count * cache.recordBytes), unaugmented(count));
-      yield await step.result();
+      yield { step, pixels };
       done += count;
     }
   }
@@ -129,6 +201,11 @@ export class Evaluator {
   destroy(): void {
     for (const step of this.steps.values()) step.destroy();
   }
+}
+
+function describeSample(cache: Cache, index: number): Pick<PhotoScores, 'name' | 'breed'> {
+  const { name, breed } = cache.samples[index];
+  return breed === undefined ? { name } : { name, breed };
 }
 
 /** Scores of two predictions that do not look at the photo: every pixel foreground, and every pixel background. */

@@ -31,7 +31,7 @@ const ENDINGS = new Set(['.jpg', '.jpeg', '.png', '.gif', '.bmp', '.tif', '.tiff
 
 export async function predict(flags: PredictFlags): Promise<number> {
   const { model, output = 'predictions', threshold = 0.5, onBadFile = 'stop' } = flags;
-  if (model === undefined) throw new UsageError('give the weights to predict with: --model runs/1/best.safetensors');
+  if (model === undefined) throw new UsageError('give the weights to predict with: --model runs/unet/best.safetensors');
   const progress = Progress.of(flags);
   const photos = findPhotos(flags.photos);
   progress.line(`predicting ${plural(photos.length, 'photo')} with ${model}`);
@@ -61,11 +61,11 @@ export async function predict(flags: PredictFlags): Promise<number> {
       progress.update('predicting', done, photos.length),
     );
     for (const message of skipped) progress.warning(`left out: ${message}`);
-    if (summary.written === 0) throw new DataError('none of the photos could be read');
+    if (summary.masks === 0) throw new DataError('none of the photos could be read');
     const warning = describeUniform(summary);
     if (warning) progress.warning(warning);
     progress.result(
-      `wrote ${plural(summary.written, 'mask')} into ${join(output, 'masks')} ` +
+      `wrote ${plural(summary.masks, 'mask')} into ${join(output, 'masks')} ` +
         `and as many overlays into ${join(output, 'overlays')}`,
     );
     step.destroy();

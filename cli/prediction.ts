@@ -17,10 +17,9 @@ export interface PhotoFile {
   name: string;
 }
 
-/** What became of the photos. */
-export interface PredictionSummary {
-  written: number;
-  /** Masks without foreground, and masks without background. */
+/** How many masks were predicted, and how many of them are without foreground, or without background. */
+export interface MaskSummary {
+  masks: number;
   empty: number;
   full: number;
 }
@@ -77,8 +76,8 @@ export async function predictPhotos(
   output: string,
   onBad: (error: unknown) => void,
   onProgress: (done: number) => void = () => {},
-): Promise<PredictionSummary> {
-  const summary: PredictionSummary = { written: 0, empty: 0, full: 0 };
+): Promise<MaskSummary> {
+  const summary: MaskSummary = { masks: 0, empty: 0, full: 0 };
   const { batch } = step;
   for (let first = 0; first < photos.length; first += batch) {
     onProgress(first);
@@ -102,7 +101,7 @@ export async function predictPhotos(
       const mask = Uint8Array.from(own, (logit) => (logit > step.threshold ? 1 : 0));
       writeFileAtomic(join(output, 'masks', `${name}.png`), encodeMaskPng(mask, height, width));
       writeFileAtomic(join(output, 'overlays', `${name}.png`), encodeRgbPng(drawOverlay(photo, mask)));
-      summary.written++;
+      summary.masks++;
       if (!mask.includes(1)) summary.empty++;
       if (!mask.includes(0)) summary.full++;
     });
@@ -111,9 +110,9 @@ export async function predictPhotos(
 }
 
 /** A line for the case that all masks say the same, which is rarely what anyone wants. */
-export function describeUniform({ written, empty, full }: PredictionSummary): string | undefined {
-  if (written === 0 || (empty < written && full < written)) return undefined;
-  const what = empty === written ? 'empty' : 'full';
-  const masks = written === 1 ? 'the mask is' : `all ${written} masks are`;
-  return `${masks} ${what}; are these photos like those of the training, and was it long enough?`;
+export function describeUniform({ masks, empty, full }: MaskSummary): string | undefined {
+  if (masks === 0 || (empty < masks && full < masks)) return undefined;
+  const what = empty === masks ? 'empty' : 'full';
+  const which = masks === 1 ? 'the mask is' : `all ${masks} masks are`;
+  return `${which} ${what}; are these photos like those of the training, and was it long enough?`;
 }

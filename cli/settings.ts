@@ -32,6 +32,7 @@ import { leastSize, type NetworkName, networks } from '../nets/networks.js';
 import { IMAGENET, type ModelSettings, type TrainingSettings } from '../nets/steps.js';
 import { closest } from './arguments.js';
 import { borderBytes } from './border.js';
+import type { TrainingState } from './checkpoint.js';
 import { UsageError } from './errors.js';
 
 /** What the border of a trimap counts as. */
@@ -70,8 +71,12 @@ export interface RunSettings extends ModelSettings {
   fuse: boolean;
   /** See `ModelSettings`; runs of earlier versions do not say, and are f32. */
   precision?: Dtype;
+  /** Whether a training step computes cheap results again instead of keeping them for the gradients. */
+  checkpointActivations: boolean;
   /** Weights that the run started from; null for new ones. */
   initialWeights: string | null;
+  /** Seconds after which the last checkpoint is written within an epoch. */
+  saveEvery: number;
 }
 
 /** The flags of `train`; undefined where not given. */
@@ -99,10 +104,22 @@ export interface TrainFlags {
   checkNumerics?: boolean;
   noFuse?: boolean;
   precision?: Dtype;
+  checkpointActivations?: boolean;
   model?: string;
+  /** Folder of the run, or its name in runs/. */
   run?: string;
-  resume?: string;
+  name?: string;
+  saveEvery?: number;
   onBadFile?: BadFilePolicy;
+  adapter?: string;
+}
+
+/** What `resume` takes. */
+export interface ResumeFlags {
+  /** Folder of the run. */
+  run: string;
+  epochs?: number;
+  dataPath?: string;
   adapter?: string;
 }
 
@@ -132,7 +149,9 @@ const DEFAULTS: Omit<RunSettings, 'dataPath' | 'classes'> = {
   checkNumerics: false,
   fuse: true,
   precision: 'f32',
+  checkpointActivations: false,
   initialWeights: null,
+  saveEvery: 300,
 };
 
 /** A small job: on two cores 10 epochs take one to two minutes and reach a validation Dice of 0.87 to 0.89. */
@@ -140,8 +159,8 @@ const SAMPLE_DEFAULTS: Partial<RunSettings> = { size: 64, baseWidth: 8, epochs: 
 
 const SAMPLE: SampleSettings = { count: 240, minSize: 64, maxSize: 96, seed: 1 };
 
-/** What a run's settings.json says besides the settings; a file with it can be given back as it is. */
-const RECORDS = ['photos', 'adapter', 'versions', 'about'];
+/** What a file says for people. */
+const ABOUT = 'about';
 
 const positive = { low: 0, exclusive: true };
 
@@ -213,7 +232,9 @@ const readers: {
   checkNumerics: field(trueOrFalse),
   fuse: field(trueOrFalse),
   precision: field(oneOf<Dtype>(['f32', 'f16'])),
+  checkpointActivations: field(trueOrFalse),
   initialWeights: (value) => (value === null ? null : resolve(String(value))),
+  saveEvery: field(number(undefined, positive)),
 };
 
 function readOptimizer(given: unknown, key: string): OptimizerSettings {
@@ -279,7 +300,7 @@ export function loadConfig(
 function readSettings(where: string, given: unknown): Partial<RunSettings> {
   checkObject(where, given);
   const read = Object.entries(given).flatMap(([key, value]) => {
-    if (RECORDS.includes(key)) return [];
+    if (key === ABOUT) return [];
     if (!Object.hasOwn(readers, key)) {
       const near = closest(key, Object.keys(readers));
       throw new SettingsError(`${where}: ${key} is not a setting${near ? `; did you mean ${near}?` : ''}`);
@@ -316,8 +337,10 @@ function settingsOf(flags: TrainFlags): Partial<RunSettings> {
     ema: ema === 0 ? null : ema,
     earlyStopping: earlyStopping === 0 ? null : earlyStopping,
     checkNumerics: flags.checkNumerics,
+    saveEvery: flags.saveEvery,
     fuse: flags.noFuse ? false : undefined,
     precision: flags.precision,
+    checkpointActivations: flags.checkpointActivations,
     ...(model === undefined ? {} : { initialWeights: resolve(model) }),
     ...(dataPath === undefined ? {} : { dataPath: resolve(dataPath), sample: null }),
   };
@@ -356,39 +379,30 @@ export function resolveSettings(flags: TrainFlags): RunSettings {
 const isFamily = (net: NetworkName | undefined): boolean => net === 'unet' || net === 'resnet34-unet';
 
 /**
- * The settings of a run that goes on: its own. A flag that says something else is an error, since the run would become a
- * different one; `--epochs` may be raised, and the data may have moved (the caller compares their names).
+ * The settings of a run that goes on: its own. More epochs may be asked for, but not fewer; a schedule that ends with the
+ * run then ends with its new end. The data may have moved (the caller compares their names).
+ * @param finished whether the best weights were measured already
+ * @throws UsageError when there is nothing left to do
  */
 export function resumeSettings(
   run: string,
-  saved: RunSettings,
-  finishedEpochs: number,
-  flags: TrainFlags,
+  { settings: saved, state }: { settings: RunSettings; state: TrainingState },
+  finished: boolean,
+  { epochs = saved.epochs, dataPath }: Pick<ResumeFlags, 'epochs' | 'dataPath'>,
 ): RunSettings {
-  for (const name of ['run', 'model', 'recipe', 'config'] as const) {
-    if (flags[name] !== undefined) throw new UsageError(`--resume takes everything from the run; leave --${name} out`);
-  }
-  const { epochs = saved.epochs, dataPath, sample: _, ...given } = settingsOf(flags);
-  const conflicts = (Object.keys(given) as (keyof typeof given)[]).filter(
-    (key) => JSON.stringify(given[key]) !== JSON.stringify(saved[key]),
-  );
-  if (conflicts.length > 0) {
-    const flag = (key: string) => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-    const show = (value: unknown) => (typeof value === 'object' ? JSON.stringify(value) : String(value));
-    const described = (key: keyof typeof given) =>
-      key === 'fuse'
-        ? '--no-fuse (the run fuses)'
-        : `${flag(key)} ${show(given[key])} (the run has ${show(saved[key])})`;
-    const list = conflicts.map(described).join(', ');
-    throw new UsageError(`${run} cannot be resumed with ${list}; leave the flags out, or start a new run with --model`);
-  }
   if (epochs < saved.epochs) {
     throw new UsageError(`--epochs ${epochs}: ${run} was started with ${saved.epochs}; the number can only be raised`);
   }
-  if (finishedEpochs >= epochs) {
-    throw new UsageError(`${run} has finished its ${finishedEpochs} epochs; give more with --epochs to go on`);
+  const { earlyStopping: patience } = saved;
+  if (finished && patience !== null && state.earlyStopping && state.earlyStopping.bad >= patience) {
+    throw new UsageError(
+      `${run} has stopped early, after ${state.epoch} epochs; train on from its weights with trimap train --model`,
+    );
   }
-  return { ...saved, epochs, ...(dataPath === undefined ? {} : { dataPath, sample: null }) };
+  if (finished && state.epoch >= epochs) {
+    throw new UsageError(`${run} has finished its ${state.epoch} epochs; give more with --epochs to go on`);
+  }
+  return { ...saved, epochs, ...(dataPath === undefined ? {} : { dataPath: resolve(dataPath), sample: null }) };
 }
 
 /** What the engine has to know for a training step of these settings. */
@@ -402,6 +416,7 @@ export function trainingSettings(settings: RunSettings, microBatches: number): T
     statistics: augmentationStatistics(settings.augmentation),
     ema: settings.ema ?? undefined,
     checkNumerics: settings.checkNumerics,
+    checkpointActivations: settings.checkpointActivations,
   };
 }
 

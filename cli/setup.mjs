@@ -76,6 +76,10 @@ function checkNode() {
 
 // ------------------------------------------------------------------------------------------------------------ packages
 
+/** Which C library a package for Linux has to be built for; undefined elsewhere, where none says. */
+const LIBC =
+  process.platform !== 'linux' ? undefined : process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl';
+
 /**
  * Whether node_modules holds what package-lock.json asks for. npm writes its own record of the installed tree at the
  * end of an installation, so an interrupted one shows; versions are compared rather than times, because a git checkout
@@ -89,7 +93,8 @@ function packagesAreInstalled() {
   return Object.entries(wanted).every(([location, entry]) => {
     const isForThisSystem =
       (entry.os ?? [process.platform]).includes(process.platform) &&
-      (entry.cpu ?? [process.arch]).includes(process.arch);
+      (entry.cpu ?? [process.arch]).includes(process.arch) &&
+      (entry.libc ?? [LIBC]).includes(LIBC);
     if (location === '' || !isForThisSystem) return true;
     return installed[location]?.version === entry.version && fs.existsSync(path.join(ROOT, location, 'package.json'));
   });

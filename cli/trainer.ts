@@ -2,29 +2,15 @@
 import { augmentationFloats, sampleAugmentation } from '../data/augment.js';
 import { type Batch, Batches } from '../data/batches.js';
 import type { Cache } from '../data/cache.js';
+import { dice, readCounts } from '../engine/metrics.js';
 import { describeNonFinite } from '../engine/numerics.js';
 import { createSchedule, type RunSchedule } from '../engine/schedules.js';
 import type { StepResult, TrainingStep } from '../nets/steps.js';
-import type { TrainingState } from './checkpoint.js';
+import { freshState, type TrainingState } from './checkpoint.js';
 import { RunError } from './errors.js';
+import type { StepEvent } from './observers.js';
 import { duration, type Progress } from './progress.js';
 import type { RunSettings } from './settings.js';
-
-export const freshState = (): TrainingState => ({
-  epoch: 0,
-  batch: 0,
-  step: 0,
-  lossSum: 0,
-  gradientNormSum: 0,
-  skippedSteps: 0,
-  images: 0,
-  seconds: 0,
-  waitedSeconds: 0,
-  best: null,
-  schedule: null,
-  earlyStopping: null,
-  lossScale: null,
-});
 
 /** Gradients of a sound step that overflow at this loss scale are 2^26 times those that scales begin with. */
 const SMALLEST_SCALE = 2 ** -10;
@@ -53,6 +39,7 @@ export class Trainer {
     private readonly settings: RunSettings,
     readonly state: TrainingState,
     private readonly progress: Progress,
+    private readonly onStep: (event: StepEvent) => void,
   ) {
     this.indices = cache.indices('train');
     const length = { epochs: settings.epochs, stepsPerEpoch: this.batchesPerEpoch };
@@ -72,11 +59,12 @@ export class Trainer {
 
   /**
    * Trains to the end of the epoch after `state.epoch`, or until `stop` says so after a step. One step is always under way
-   * while the result of the one before is looked at, so that the device does not wait for the host.
+   * while the result of the one before is looked at, so that the device does not wait for the host. Where `save` is due,
+   * it is called with no step under way: the variables are then those of `state`.
    * @returns whether the epoch's batches are all done
    * @throws RunError at the first loss or gradient norm that is not finite
    */
-  async trainEpoch(stop: () => boolean): Promise<boolean> {
+  async trainEpoch(stop: () => boolean, save: { isDue(): boolean; now(): Promise<void> }): Promise<boolean> {
     const { state, settings, batchesPerEpoch } = this;
     const epoch = state.epoch + 1;
     const batches = new Batches(this.cache, {
@@ -88,17 +76,22 @@ export class Trainer {
     });
     let settled = performance.now();
     let waited = 0;
-    const settle = async (submitted: Submitted) => {
-      await this.settle(submitted);
+    let submitted: Submitted | undefined;
+    const settle = async (one: Submitted) => {
+      const event = await this.settle(one);
       const now = performance.now();
       this.time((now - settled) / 1000, (batches.waitedMs - waited) / 1000);
       settled = now;
       waited = batches.waitedMs;
+      this.onStep(event);
       this.show(epoch);
+    };
+    const settleLast = async () => {
+      if (submitted) await settle(submitted);
+      submitted = undefined;
     };
     // These two look at a step before the next one is under way.
     const oneByOne = settings.checkNumerics || this.schedule.observes === 'step';
-    let submitted: Submitted | undefined;
     try {
       while (!stop()) {
         const batch = await batches.next();
@@ -106,12 +99,13 @@ export class Trainer {
         const previous = submitted;
         submitted = this.submit(batch, epoch, state.step + (previous ? 2 : 1));
         if (previous) await settle(previous);
-        if (oneByOne) {
-          await settle(submitted);
-          submitted = undefined;
-        }
+        if (oneByOne) await settleLast();
+        if (!save.isDue()) continue;
+        await settleLast();
+        await save.now();
+        settled = performance.now();
       }
-      if (submitted) await settle(submitted);
+      await settleLast();
     } finally {
       await batches.close();
     }
@@ -119,12 +113,13 @@ export class Trainer {
   }
 
   /** The means over the epoch whose batches are done. */
-  get means(): { loss: number; gradientNorm: number; imagesPerSecond: number; waiting: number } {
-    const { lossSum, gradientNormSum, skippedSteps, batch, images, seconds, waitedSeconds } = this.state;
+  get means(): { loss: number; dice: number; gradientNorm: number; imagesPerSecond: number; waiting: number } {
+    const { lossSum, diceSum, gradientNormSum, skippedSteps, batch, images, seconds, waitedSeconds } = this.state;
     // An epoch of a single step has no other.
     const timed = images > 0;
     return {
       loss: lossSum / batch,
+      dice: diceSum / (batch * this.settings.batchSize),
       gradientNorm: gradientNormSum / (batch - skippedSteps),
       imagesPerSecond: timed ? images / seconds : this.settings.batchSize / (this.firstSeconds ?? Infinity),
       waiting: timed ? waitedSeconds / seconds : 0,
@@ -161,9 +156,10 @@ export class Trainer {
     return { step, names: batch.names, result };
   }
 
-  private async settle({ step, names, result }: Submitted): Promise<void> {
-    const { loss, gradientNorm, lossScale } = await result;
+  private async settle({ step, names, result }: Submitted): Promise<StepEvent> {
+    const { loss, gradientNorm, counts, lossScale } = await result;
     const { state, settings } = this;
+    const learningRate = this.schedule.rate(state.epoch, step - 1);
     const found = settings.checkNumerics ? await this.step.nonFinite() : undefined;
     // With f16 gradients may overflow until the loss scale is small enough; then only the step does not count.
     const overflow = lossScale !== undefined && Number.isFinite(loss) && !Number.isFinite(gradientNorm);
@@ -174,7 +170,7 @@ export class Trainer {
       const advice = settings.checkNumerics ? '' : `${f32}, or --check-numerics to see where it begins`;
       throw new RunError(
         `step ${step}: ${found ? `${describeNonFinite(found)}; ` : ''}the loss is ${loss} and the norm of the gradients ` +
-          `${gradientNorm} at learning rate ${this.schedule.rate(state.epoch, step - 1)}; ` +
+          `${gradientNorm} at learning rate ${learningRate}; ` +
           `photos of this step: ${names.join(', ')}. Checkpoints of earlier epochs are kept; try a smaller --learning-rate${advice}`,
       );
     }
@@ -185,11 +181,16 @@ export class Trainer {
     else state.gradientNormSum += gradientNorm;
     if (lossScale) state.lossScale = lossScale;
     if (skipped && found) this.progress.line(`step ${step} skipped: ${describeNonFinite(found)}`);
+    const diceSum = readCounts(counts).reduce((sum, image) => sum + dice(image), 0);
+    state.diceSum += diceSum;
     if (this.schedule.observes === 'step') this.tellSchedule(loss);
+    const event = { epoch: state.epoch + 1, batch: state.batch, step, loss, learningRate, gradientNorm };
+    return { ...event, dice: diceSum / settings.batchSize };
   }
 
   /** Counts the time since the result before. */
   private time(seconds: number, waitedSeconds: number): void {
+    this.state.wallSeconds += seconds;
     if (this.firstSeconds === undefined) {
       this.firstSeconds = seconds;
       this.progress.line(`first step: ${seconds.toFixed(1)} s, in which the driver gets its kernels ready`);

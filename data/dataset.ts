@@ -13,6 +13,8 @@ export interface Sample {
   split: SplitName;
   image: string;
   mask: string;
+  /** Where the data set's lists have breeds: what the name begins with, such as Abyssinian or american_bulldog. */
+  breed?: string;
 }
 
 /**

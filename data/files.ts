@@ -48,7 +48,8 @@ export function removeAbandoned(path: string): void {
   }
 }
 
-function isRunning(pid: number): boolean {
+/** Whether this machine has a process of that number. */
+export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

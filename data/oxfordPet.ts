@@ -19,10 +19,21 @@ export function isOxfordPet(root: string): boolean {
   return existsSync(join(root, trimapFolder)) || existsSync(join(root, trainvalList));
 }
 
-/** Names of a list file in order; empty lines and lines that begin with # do not count. */
-function readList(file: string): string[] {
+interface Listed {
+  name: string;
+  breed?: string;
+}
+
+/**
+ * The lines of a list file in order; empty ones and those that begin with # do not count. Where a line has a class, the
+ * photo's name is the breed with a number behind it.
+ */
+function readList(file: string): Listed[] {
   const lines = readFileSync(file, 'utf8').split(/\r?\n/);
-  return lines.map((line) => line.trim().split(/\s+/)[0]).filter((name) => name !== '' && !name.startsWith('#'));
+  return lines
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([name]) => name !== '' && !name.startsWith('#'))
+    .map(([name, classId]) => (classId === undefined ? { name } : { name, breed: name.replace(/_\d+$/, '') }));
 }
 
 export function openOxfordPet(root: string, { onBadFile }: OpenOptions): Dataset {
@@ -41,14 +52,15 @@ export function openOxfordPet(root: string, { onBadFile }: OpenOptions): Dataset
   if (trainval.length === 0) throw new DataError(`${join(root, trainvalList)} names no photo; it is empty or damaged`);
   if (!hasTest) notes.push(`${testList} is not there: no test split`);
 
-  const sample = (name: string, split: SplitName): Sample => {
+  const sample = ({ name, breed }: Listed, split: SplitName): Sample => {
     if (/[\\/]/.test(name))
       throw new DataError(`${root}: a list names "${name}", which is not the plain name of a photo`);
-    return { name, split, image: join(root, 'images', `${name}.jpg`), mask: join(root, trimapFolder, `${name}.png`) };
+    const files = { image: join(root, 'images', `${name}.jpg`), mask: join(root, trimapFolder, `${name}.png`) };
+    return { name, split, ...files, ...(breed === undefined ? {} : { breed }) };
   };
   const listed = [
-    ...trainval.map((name, i) => sample(name, i % 10 === 0 ? 'valid' : 'train')),
-    ...test.map((name) => sample(name, 'test')),
+    ...trainval.map((listed, i) => sample(listed, i % 10 === 0 ? 'valid' : 'train')),
+    ...test.map((listed) => sample(listed, 'test')),
   ];
   noteRepeated(trainval, test, notes);
 
@@ -91,9 +103,9 @@ export function openOxfordPet(root: string, { onBadFile }: OpenOptions): Dataset
   };
 }
 
-function noteRepeated(trainval: readonly string[], test: readonly string[], notes: string[]): void {
-  const known = new Set(trainval);
-  const shared = test.filter((name) => known.has(name));
+function noteRepeated(trainval: readonly Listed[], test: readonly Listed[], notes: string[]): void {
+  const known = new Set(trainval.map(({ name }) => name));
+  const shared = test.map(({ name }) => name).filter((name) => known.has(name));
   if (shared.length > 0)
     notes.push(`in trainval.txt and test.txt both: ${listNames(shared, 10)}; the test score is too good by that`);
 }

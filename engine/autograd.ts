@@ -17,6 +17,7 @@ export function gradients(outputs: readonly Tensor[], seeds: readonly Tensor[], 
     }
   });
 
+  graph.beginGradients();
   const depends = new Set<Tensor>(targets);
   const recorded = graph.nodes.slice();
   for (const node of recorded) {

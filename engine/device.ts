@@ -77,7 +77,7 @@ export class Device {
     void gpu.lost.then((info) => {
       if (this.closing) return;
       this.failure = new DeviceError(
-        `the device was lost (${info.reason}): ${info.message}; checkpoints written so far are whole: go on with --resume`,
+        `the device was lost (${info.reason}): ${info.message}; checkpoints written so far are whole, and the run can be resumed`,
       );
     });
   }

@@ -59,6 +59,11 @@ export interface Op<Attributes = unknown> {
     outputGradients: readonly (Tensor | undefined)[],
     wanted: readonly boolean[],
   ): (Tensor | undefined)[];
+  /**
+   * The call that computes the first output once more, from inputs and other outputs, and changes nothing. Only ops have it
+   * that are cheap next to a convolution; undefined where a call is not.
+   */
+  again?(node: Node<Attributes>): Pick<Node, 'op' | 'inputs' | 'attributes'> | undefined;
   /** The op changes a variable, so it stays in the plan although nobody reads an output. */
   readonly effect?: boolean;
 }
@@ -76,6 +81,8 @@ export class Graph {
   readonly nodes: Node[] = [];
   readonly inputs: Tensor[] = [];
   private readonly variables = new Map<Variable, Tensor>();
+  /** Tensors from this id on belong to gradients; undefined before any are recorded. */
+  firstGradient?: number;
   private count = 0;
   private prefix = '';
 
@@ -123,6 +130,11 @@ export class Graph {
     for (const tensor of made) tensor.producer = node as Node;
     this.nodes.push(node as Node);
     return made;
+  }
+
+  /** Says that what is recorded from now on is the backward pass. */
+  beginGradients(): void {
+    this.firstGradient ??= this.count;
   }
 
   private tensor(spec: { shape: Shape; layout?: Layout; dtype?: Dtype; name: string }): Tensor {

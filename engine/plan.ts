@@ -10,6 +10,7 @@ import { type Binding, type Dispatch, Lowering, Scratch, type Storage } from './
 import { assignSlots, type Lifetime, type MemoryReport, reportMemory } from './memory.js';
 import { checkFinite, firstNonFinite, type NonFinite, type NumericsChecks } from './numerics.js';
 import type { Pipeline } from './pipelines.js';
+import { recomputeNodes } from './recompute.js';
 
 export interface PlanOptions {
   /** What will be read after a step. Effects (optimizer, running statistics) are kept without being named. */
@@ -23,6 +24,8 @@ export interface PlanOptions {
    * is fused then.
    */
   fuse?: boolean;
+  /** Computes cheap results again in the backward pass instead of keeping them (`recompute.ts`). Default false. */
+  checkpointActivations?: boolean;
   /** Takes the variables' values from another set of arenas (`Variables.valuesOf`), such as `ema`. */
   values?: string;
 }
@@ -64,13 +67,15 @@ export class Plan {
     readonly memory: MemoryReport,
     /** How many nodes of each kind stand for several that were recorded. */
     readonly fused: Readonly<Record<string, number>>,
+    /** How often each op is called once more, for gradients. */
+    readonly recomputed: Readonly<Record<string, number>>,
     /** Milliseconds spent compiling pipelines. */
     readonly compileMs: number,
   ) {}
 
   /** Makes the plan: dead nodes dropped, the others fused, nodes lowered in the order they were recorded, memory assigned, pipelines compiled. */
   static async compile(device: Device, graph: Graph, options: PlanOptions): Promise<Plan> {
-    const { dispatches, lifetimes, slots, slotOf, checks, memory, fused } = arrange(device, graph, options);
+    const { dispatches, lifetimes, slots, slotOf, checks, memory, fused, recomputed } = arrange(device, graph, options);
 
     const start = performance.now();
     const pipelines = await Promise.all(dispatches.map((dispatch) => requestPipeline(device, dispatch)));
@@ -102,7 +107,7 @@ export class Plan {
         bindGroup: bind(device, dispatch, pipelines[i], places, uniforms[i]),
         workgroups: dispatch.workgroups,
       }));
-      return new Plan(device, commands, places, owned, checks, memory, fused, compileMs);
+      return new Plan(device, commands, places, owned, checks, memory, fused, recomputed, compileMs);
     });
   }
 
@@ -219,12 +224,19 @@ interface Arrangement {
   checks: NumericsChecks | undefined;
   memory: MemoryReport;
   fused: Readonly<Record<string, number>>;
+  recomputed: Readonly<Record<string, number>>;
 }
 
 function arrange(device: Device, graph: Graph, options: PlanOptions): Arrangement {
-  const { outputs, poison, checkNumerics, fuse = true } = options;
+  const { outputs, poison, checkNumerics, fuse = true, checkpointActivations } = options;
   const needed = neededNodes(graph, outputs);
-  const { nodes, fused } = fuse && !checkNumerics ? fuseNodes(needed, outputs) : { nodes: needed, fused: {} };
+  const { nodes: merged, fused } =
+    fuse && !checkNumerics
+      ? fuseNodes(needed, outputs, device.traits.storageOffsetAlignment)
+      : { nodes: needed, fused: {} };
+  const { nodes, recomputed } = checkpointActivations
+    ? recomputeNodes(merged, outputs)
+    : { nodes: merged, recomputed: {} };
   const groups = nodes.map((node) => lower(device, node));
   const checks = checkNumerics ? checkFinite(device, nodes, groups) : undefined;
   const lowered = checks?.dispatches ?? groups.flat();
@@ -237,7 +249,7 @@ function arrange(device: Device, graph: Graph, options: PlanOptions): Arrangemen
     slotOf,
     graph.inputs.map(({ bytes }) => bytes),
   );
-  return { dispatches, lifetimes, slots, slotOf, checks, memory, fused };
+  return { dispatches, lifetimes, slots, slotOf, checks, memory, fused, recomputed };
 }
 
 /** The memory that a plan will take, without making any of it and without compiling anything. */

@@ -2,7 +2,7 @@
 import type { Device } from '../engine/device.js';
 import { planMemory } from '../engine/plan.js';
 import { Variables } from '../engine/variables.js';
-import { recordTraining, type TrainingSettings } from './steps.js';
+import { planOptions, recordTraining, type TrainingSettings } from './steps.js';
 
 /**
  * Bytes for a training step where nobody has said how many there are. WebGPU does not tell an adapter's memory; the largest
@@ -17,9 +17,8 @@ export const defaultMemoryBudget = (device: Device): number => device.gpu.limits
 export function trainingBytes(device: Device, settings: TrainingSettings): number {
   const variables = new Variables(device);
   const { pass, update } = recordTraining(variables, settings);
-  const { fuse, checkNumerics } = settings;
   const plans = (update ? [pass, update] : [pass]).map(({ graph, outputs }) =>
-    planMemory(device, graph, { outputs, fuse, checkNumerics }),
+    planMemory(device, graph, { outputs, ...planOptions(settings) }),
   );
   return plans.reduce((sum, { transient, inputs }) => sum + transient + inputs, variables.plannedBytes);
 }

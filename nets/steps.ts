@@ -20,7 +20,7 @@ import { segmentationCounts } from '../engine/ops/segmentationCounts.js';
 import { sigmoid } from '../engine/ops/sigmoid.js';
 import { thresholdCounts, type ThresholdGrid } from '../engine/ops/thresholdCounts.js';
 import { createOptimizer, type Optimizer, type OptimizerSettings, placeGradients } from '../engine/optimizers.js';
-import { Plan } from '../engine/plan.js';
+import { Plan, type PlanOptions } from '../engine/plan.js';
 import { SettingsError } from '../engine/settings.js';
 import type { Variables } from '../engine/variables.js';
 import { type Initialisation, NetContext } from './context.js';
@@ -93,13 +93,28 @@ export interface TrainingSettings extends ModelSettings {
   ema?: number;
   /** Makes `nonFinite` work. */
   checkNumerics?: boolean;
+  /** See `PlanOptions.checkpointActivations`. */
+  checkpointActivations?: boolean;
 }
 
-/** Loss of one step, and the norm of its gradients before clipping. */
+/** What a training step's plans are made with. */
+export const planOptions = ({
+  fuse,
+  checkNumerics,
+  checkpointActivations,
+}: TrainingSettings): Omit<PlanOptions, 'outputs'> => ({ fuse, checkNumerics, checkpointActivations });
+
+/** What a step says of itself. */
 export interface StepResult {
   loss: number;
-  /** Without the loss scale. With one, a norm that is not finite means that the step was skipped. */
+  /** Before clipping and without the loss scale. With one, a norm that is not finite means that the step was skipped. */
   gradientNorm: number;
+  /**
+   * Of the net's predictions for these images, augmented as they were, before the update: counts of each image (see
+   * `segmentationCounts`). A small pass over the logits; a pass over the training photos without augmentation would cost
+   * another epoch.
+   */
+  counts: Float32Array;
   /** After the step; of training with f16. */
   lossScale?: LossScaleState;
 }
@@ -127,6 +142,8 @@ export interface RecordedTraining {
   lossScale?: LossScale;
   loss: Tensor;
   norm: Tensor;
+  /** Of the images of one part. */
+  counts: Tensor;
 }
 
 /** @throws SettingsError when loss and classes do not fit each other */
@@ -161,6 +178,7 @@ export function recordTraining(variables: Variables, settings: TrainingSettings)
   });
   const logits = recordNetwork(net, inputs.image, settings);
   const loss = recordLoss(logits, inputs.target, settings.loss, { ignoring: isIgnoring(settings) });
+  const counts = segmentationCounts(foregroundLogits(logits), inputs.target, { threshold: 0 });
   const { parameters } = variables;
   const one = graph.input('one', [1], 'vector');
   const lossScale = settings.precision === 'f16' ? new LossScale(variables.device) : undefined;
@@ -170,11 +188,11 @@ export function recordTraining(variables: Variables, settings: TrainingSettings)
     parameters.map((parameter) => graph.read(parameter)),
   );
   const optimizer = createOptimizer(settings.optimizer, variables);
-  const common = { optimizer, inputs, one, dropoutSeed, lossScale };
+  const common = { optimizer, inputs, one, dropoutSeed, lossScale, counts };
   if (microBatches === 1) {
     const { norm, hyper } = optimizer.step(graph, parameters, made, { clipNorm, lossScale });
     const emaDecay = ema === undefined ? undefined : movingAverage(graph, variables);
-    return { ...common, pass: { graph, outputs: [loss, norm] }, hyper, emaDecay, loss, norm };
+    return { ...common, pass: { graph, outputs: [loss, norm, counts] }, hyper, emaDecay, loss, norm };
   }
   const placed = placeGradients(graph, variables, parameters, made);
   const accumulation = accumulateGradients(variables, placed, loss);
@@ -183,7 +201,7 @@ export function recordTraining(variables: Variables, settings: TrainingSettings)
   const emaDecay = ema === undefined ? undefined : movingAverage(update, variables);
   return {
     ...common,
-    pass: { graph, outputs: [] },
+    pass: { graph, outputs: [counts] },
     update: { graph: update, outputs: [norm] },
     hyper,
     emaDecay,
@@ -202,6 +220,8 @@ export class TrainingStep {
   /** Arenas that a checkpoint has to hold so that training can go on: the optimizer's, and the averaged weights. */
   readonly stateNames: readonly string[];
   readonly microBatches: number;
+  /** Counts of the parts of the step submitted last but for its last part, which the plan still holds. */
+  private countsOfParts: Promise<Float32Array>[] = [];
 
   private constructor(
     private readonly settings: TrainingSettings,
@@ -219,7 +239,7 @@ export class TrainingStep {
   static async compile(device: Device, variables: Variables, settings: TrainingSettings): Promise<TrainingStep> {
     const recorded = recordTraining(variables, settings);
     const compile = ({ graph, outputs }: Recorded) =>
-      Plan.compile(device, graph, { outputs, checkNumerics: settings.checkNumerics, fuse: settings.fuse });
+      Plan.compile(device, graph, { outputs, ...planOptions(settings) });
     const plan = await compile(recorded.pass);
     plan.write(recorded.one, [1 / (settings.microBatches ?? 1)]);
     const updatePlan = recorded.update && (await compile(recorded.update));
@@ -238,7 +258,9 @@ export class TrainingStep {
     const last = updatePlan ?? plan;
     last.write(hyper, optimizer.hyperValues(learningRate, step));
     if (emaDecay) last.write(emaDecay, [movingAverageDecay(settings.ema!, step)]);
+    this.countsOfParts = [];
     for (let part = 0; part < parts; part++) {
+      if (part > 0) this.countsOfParts.push(this.readCounts());
       plan.write(inputs.pixels, partOf(pixels, part, parts));
       plan.write(inputs.parameters, partOf(parameters, part, parts));
       if (dropoutSeed) plan.write(dropoutSeed, parts > 1 ? [settings.seed, step, part] : [settings.seed, step]);
@@ -250,14 +272,31 @@ export class TrainingStep {
 
   /** Of the step submitted last. */
   async result(): Promise<StepResult> {
-    const { plan, updatePlan = plan } = this;
-    const { loss, norm, lossScale, pass, update = pass } = this.recorded;
+    const { plan, updatePlan, countsOfParts } = this;
+    const { loss, norm, counts, lossScale, pass, update = pass } = this.recorded;
     const after = lossScale ? [norm, lossScale.tensor(update.graph)] : [norm];
-    const [[lossValue], [gradientNorm], state] =
-      updatePlan === plan
-        ? await plan.read(loss, ...after)
-        : (await Promise.all([plan.read(loss), updatePlan.read(...after)])).flat();
-    return { loss: lossValue, gradientNorm, lossScale: state && LossScale.read(state) };
+    if (!updatePlan) {
+      const [[lossValue], own, [gradientNorm], state] = await plan.read(loss, counts, ...after);
+      return { loss: lossValue, gradientNorm, counts: own, lossScale: state && LossScale.read(state) };
+    }
+    const [[[lossValue], last], [[gradientNorm], state], ...parts] = await Promise.all([
+      plan.read(loss, counts),
+      updatePlan.read(...after),
+      ...countsOfParts,
+    ]);
+    return {
+      loss: lossValue,
+      gradientNorm,
+      counts: Float32Array.from([...parts, last].flatMap((part) => [...part])),
+      lossScale: state && LossScale.read(state),
+    };
+  }
+
+  private readCounts(): Promise<Float32Array> {
+    const counts = this.plan.read(this.recorded.counts).then(([values]) => values);
+    // Awaited by `result`; should the device be lost before, nobody waits for it.
+    counts.catch(() => {});
+    return counts;
   }
 
   /** Goes on with the loss scale of another training. */

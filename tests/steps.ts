@@ -2,11 +2,18 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { join } from 'node:path';
-import { type CheckpointInfo, loadOptimizer, loadWeights, readCheckpoint, saveCheckpoint } from '../cli/checkpoint.js';
+import {
+  type CheckpointInfo,
+  freshState,
+  loadOptimizer,
+  loadWeights,
+  readCheckpoint,
+  saveCheckpoint,
+} from '../cli/checkpoint.js';
 import { unaugmented } from '../cli/evaluation.js';
 import { Progress } from '../cli/progress.js';
 import { modelSettings, resolveSettings, trainingSettings } from '../cli/settings.js';
-import { freshState, Trainer } from '../cli/trainer.js';
+import { Trainer } from '../cli/trainer.js';
 import { openCache } from '../data/cache.js';
 import { openDataset } from '../data/dataset.js';
 import { drawSample } from '../data/sample.js';
@@ -112,9 +119,12 @@ test('training stopped inside an epoch goes on to the same bits, and the same su
         loadOptimizer(variables, checkpoint, step.stateNames);
       }
       const state = checkpoint ? checkpoint.info!.state : freshState();
-      const trainer = new Trainer(step, cache, settings, state, silent);
+      const trainer = new Trainer(step, cache, settings, state, silent, () => {});
       // The step after the one asked about is under way, as in every run.
-      const finished = await trainer.trainEpoch(() => state.step + 1 >= steps);
+      const finished = await trainer.trainEpoch(() => state.step + 1 >= steps, {
+        isDue: () => false,
+        now: async () => {},
+      });
       const info: CheckpointInfo = { settings, state, validation: null, trainingPhotos: '' };
       await saveCheckpoint(path, variables, step.stateNames, info);
       step.destroy();
@@ -131,7 +141,7 @@ test('training stopped inside an epoch goes on to the same bits, and the same su
     const rest = await train(Infinity, path);
     await cache.close();
 
-    const untimed = { images: 0, seconds: 0, waitedSeconds: 0 };
+    const untimed = { images: 0, seconds: 0, waitedSeconds: 0, wallSeconds: 0 };
     assert.equal({ ...rest.state, ...untimed }, { ...whole.state, ...untimed });
     for (const kind of ['weights', 'optimizer'] as const) {
       assert.ok(whole.tensors[kind].size > 0);

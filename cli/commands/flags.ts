@@ -34,6 +34,11 @@ export const dataPath = flag(
 
 export const splitSeed = flag('of the split of a folder that has none of its own [42]', wholeNumber('--seed', 0));
 
+export const checkpointActivations = {
+  describe: 'less memory: compute batch norm, ReLU and the like again for the gradients instead of keeping them',
+  boolean: true,
+} as const;
+
 export const json = { describe: 'print JSON instead of text', boolean: true, default: false } as const;
 
 export const precision = (otherwise: string) =>

@@ -6,9 +6,9 @@ import { adapter, borders, flag, json, model, onBadFile, precision, quiet } from
 const evaluate = command({
   name: 'evaluate',
   describe: 'measure saved weights on one split of a data set',
-  example: ['evaluate --model runs/1/best.safetensors --split test', 'the scores on the test photos'],
+  example: ['evaluate --model runs/unet/best.safetensors --split test', 'the scores on the test photos'],
   flags: {
-    model: model('checkpoint, such as runs/1/best.safetensors'),
+    model: model('checkpoint, such as runs/unet/best.safetensors'),
     split: flag('train, valid or test [valid]', oneOf('--split', ['train', 'valid', 'test'])),
     'data-path': flag('data set [the one of the training]', text('--data-path')),
     'batch-size': flag('photos a step [that of the training]', wholeNumber('--batch-size', 1), { alias: 'b' }),
@@ -33,7 +33,7 @@ const evaluate = command({
 const predict = command({
   name: 'predict <photos..>',
   describe: 'write masks and overlays of photos, each at its own size',
-  example: ['predict --model runs/1/best.safetensors holiday/ --output masks', 'every photo below holiday/'],
+  example: ['predict --model runs/unet/best.safetensors holiday/ --output masks', 'every photo below holiday/'],
   places: {
     photos: {
       describe: 'photos, or folders that are searched for photos',
@@ -43,7 +43,7 @@ const predict = command({
     },
   },
   flags: {
-    model: model('checkpoint, such as runs/1/best.safetensors'),
+    model: model('checkpoint, such as runs/unet/best.safetensors'),
     output: flag('folder for masks/ and overlays/ [predictions]', text('--output')),
     threshold: flag('probability above which a pixel is foreground [0.5]', probability('--threshold')),
     precision: precision('that of the training'),

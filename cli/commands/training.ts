@@ -1,7 +1,18 @@
 /** Commands that make runs. */
-import { evenNumber, number, oneOf, text, wholeNumber } from '../arguments.js';
+import { evenNumber, folderName, number, oneOf, text, wholeNumber } from '../arguments.js';
 import { command } from './define.js';
-import { adapter, borders, dataPath, flag, lossNames, model, networkNames, onBadFile, precision } from './flags.js';
+import {
+  adapter,
+  borders,
+  checkpointActivations,
+  dataPath,
+  flag,
+  lossNames,
+  model,
+  networkNames,
+  onBadFile,
+  precision,
+} from './flags.js';
 
 const train = command({
   name: 'train',
@@ -45,6 +56,7 @@ const train = command({
     },
     precision: precision('f32'),
     'no-fuse': { describe: 'plain plans: every op of the net is a pass over memory of its own', boolean: true },
+    'checkpoint-activations': checkpointActivations,
     'clip-norm': flag(
       'largest global norm of the gradients, 0 for any [1]',
       number('--clip-norm', 0, { inclusive: true }),
@@ -53,12 +65,33 @@ const train = command({
     'base-width': flag('channels of the first level, even [64; drawn sample 8]', evenNumber('--base-width')),
     seed: flag('of weights, batches and augmentations [42]', wholeNumber('--seed', 0)),
     model: model('weights to start from (safetensors)'),
-    run: flag('folder for everything the run writes [runs/1, runs/2, ...]', text('--run')),
-    resume: flag('folder of a stopped run to go on with; --epochs may be raised', text('--resume')),
+    name: flag("name of the run's folder in runs/; a number is added when it is taken [the net's name]", folderName),
+    run: flag('folder for everything the run writes, instead of runs/NAME', text('--run')),
+    'save-every': flag(
+      'seconds after which the last checkpoint is written within an epoch: what a crash loses at most [300]',
+      number('--save-every', 0),
+    ),
     'on-bad-file': onBadFile,
     adapter,
   },
   run: async (given) => (await import('../train.js')).train(given),
 });
 
-export const trainingCommands = [train];
+const resume = command({
+  name: 'resume <run>',
+  describe: 'go on with a run that was stopped; ends as if it had never been',
+  example: ['resume runs/unet', 'go on where the run was stopped'],
+  flags: {
+    epochs: flag(
+      'more epochs than the run was started with; a schedule that ends with the run ends with the new end',
+      wholeNumber('--epochs', 1),
+      { alias: 'e' },
+    ),
+    'data-path': flag('where the same photos are now [where they were]', text('--data-path')),
+    adapter,
+  },
+  places: { run: { describe: "the run's folder", type: 'string', demandOption: true } },
+  run: async (given) => (await import('../train.js')).resume(given),
+});
+
+export const trainingCommands = [train, resume];

@@ -4,6 +4,7 @@ import { elementwise } from './elementwise.js';
 
 export const addOp: Op = {
   name: 'add',
+  again: (node) => node,
   lower(node, to) {
     lowerAdd(node, to, false);
   },
@@ -14,6 +15,7 @@ export const addOp: Op = {
 /** [a, b] to [max(a + b, 0)]; what fusing makes of the two ops, after gradients are recorded. */
 export const addReluOp: Op = {
   name: 'add+relu',
+  again: (node) => node,
   lower(node, to) {
     lowerAdd(node, to, true);
   },

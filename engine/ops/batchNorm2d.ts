@@ -61,6 +61,12 @@ export const batchNorm2dOp: Op<Attributes> = {
     normalise(node, to, mean, variance);
   },
   gradient: (node, [dy], wanted) => recordGradients(node, dy!, node.outputs[1], node.outputs[2], wanted, true),
+  // The batch's statistics are there: nothing is summed again, and the running ones do not move twice.
+  again({ inputs: [x, weight, bias, , , ...addend], outputs: [, mean, variance], attributes }) {
+    const { name, lower } = batchNorm2dEvaluationOp;
+    const op = { name: nameOf(name, attributes.epilogue), lower } as Op;
+    return { op, inputs: [x, weight, bias, mean, variance, ...addend], attributes };
+  },
 };
 
 /** In evaluation: [x, weight, bias, running mean, running variance, (addend)] to [y]. */
@@ -126,14 +132,16 @@ type BatchNorm = typeof batchNorm2dOp | typeof batchNorm2dEvaluationOp;
 export const isBatchNorm2d = (node: Node): boolean =>
   node.op === (batchNorm2dOp as Op) || node.op === (batchNorm2dEvaluationOp as Op);
 
+const nameOf = (op: string, epilogue: Epilogue = []): string => [op, ...epilogue].join('+');
+
 /**
  * The node that also does what came behind a batch normalisation, in the same pass.
  * @param y what that gave in the end
  * @param addend of y's shape, where the epilogue adds
  */
 export function withEpilogue(node: Node, epilogue: Epilogue, y: Tensor, addend?: Tensor): Node {
-  const { name, effect, lower } = node.op as BatchNorm;
-  const op: Op<Attributes> = { name: [name, ...epilogue].join('+'), effect, lower };
+  const { name, effect, lower, again } = node.op as BatchNorm;
+  const op: Op<Attributes> = { name: nameOf(name, epilogue), effect, lower, again };
   return {
     op: op as Op,
     inputs: addend ? [...node.inputs, addend] : node.inputs,

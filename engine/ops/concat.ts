@@ -13,6 +13,7 @@ function offsetsOf(inputs: readonly Tensor[]): number[] {
 
 export const concatOp: Op = {
   name: 'concat',
+  again: (node) => node,
   lower({ inputs, outputs: [y] }, to) {
     const offsets = offsetsOf(inputs);
     for (const range of to.batches(...inputs, y)) {

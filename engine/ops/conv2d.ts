@@ -1,5 +1,13 @@
 import { type Op, recordOne, type Tensor } from '../graph.js';
-import { channelSum, convolve, filterGradient, type Geometry, pair, transposeFilter } from './convolution.js';
+import {
+  channelSum,
+  convolve,
+  filterGradient,
+  filterPart,
+  type Geometry,
+  pair,
+  transposeFilter,
+} from './convolution.js';
 
 export interface Conv2dOptions {
   /** A number, or [rows, columns]. Default 1. */
@@ -27,27 +35,40 @@ export const conv2dOp: Op<Geometry> = {
   },
 };
 
-/** dx[n,c,iy,ix] = sum over o and the taps that lead from (iy,ix) to an output (oy,ox) of dy[n,o,oy,ox] * w[o,c,ky,kx] */
-export const conv2dInputGradientOp: Op<Geometry> = {
+/**
+ * dx[n,c,iy,ix] = sum over o and the taps that lead from (iy,ix) to an output (oy,ox) of dy[n,o,oy,ox] * w[o,c,ky,kx]; with
+ * `firstChannel` the c from that one on, as many as dx has.
+ */
+export const conv2dInputGradientOp: Op<Geometry & { firstChannel?: number }> = {
   name: 'conv2dInputGradient',
   lower(node, to) {
     const [dy, w] = node.inputs;
-    const { kernel, stride, padding } = node.attributes;
+    const [dx] = node.outputs;
+    const { kernel, stride, padding, firstChannel: first } = node.attributes;
+    const part = first === undefined ? undefined : { first, count: dx.shape[1] };
     const strided = stride[0] > 1 || stride[1] > 1;
     // Without a stride it is a convolution with the filter turned by 180 degrees, and so one of forward's kernels.
     const geometry: Geometry = strided
       ? { ...node.attributes, transposed: true }
       : { ...node.attributes, padding: [kernel[0] - 1 - padding[0], kernel[1] - 1 - padding[1]] };
-    convolve(to, { x: dy, w: transposeFilter(to, w, !strided), y: node.outputs[0] }, geometry);
+    convolve(to, { x: dy, w: transposeFilter(to, w, !strided, part), y: dx }, geometry);
   },
 };
 
-/** dw[o,c,ky,kx] = sum over n,oy,ox of dy[n,o,oy,ox] * x[n, c, oy*stride + ky - padding, ox*stride + kx - padding] */
+/**
+ * dw[o,c,ky,kx] = sum over n,oy,ox of dy[n,o,oy,ox] * x[n, c, oy*stride + ky - padding, ox*stride + kx - padding], with the
+ * channels of x in one image or, in order, in several: [x, ..., dy] to [dw].
+ */
 export const conv2dWeightGradientOp: Op<Geometry> = {
   name: 'conv2dWeightGradient',
-  lower(node, to) {
-    const [x, dy] = node.inputs;
-    filterGradient(to, { x, dy, dw: node.outputs[0] }, node.attributes);
+  lower({ inputs, outputs: [dw], attributes }, to) {
+    const dy = inputs[inputs.length - 1];
+    let first = 0;
+    for (const x of inputs.slice(0, -1)) {
+      const count = x.shape[1];
+      filterGradient(to, { x, dy, dw: filterPart(dw, { first, count }) }, attributes);
+      first += count;
+    }
   },
 };
 

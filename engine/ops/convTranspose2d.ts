@@ -1,4 +1,4 @@
-import { type Op, recordOne, type Tensor } from '../graph.js';
+import { type Node, type Op, recordOne, type Tensor } from '../graph.js';
 import { channelSum, convolve, filterGradient, type Geometry, pair, transposeFilter } from './convolution.js';
 
 export interface ConvTranspose2dOptions {
@@ -12,6 +12,9 @@ export interface ConvTranspose2dOptions {
 
 export const convTranspose2dOp: Op<Geometry> = {
   name: 'convTranspose2d',
+  // Where windows do not overlap, a number is one dot product with the channels of a single pixel.
+  again: (node) =>
+    node.attributes.kernel.every((size, axis) => size <= node.attributes.stride[axis]) ? (node as Node) : undefined,
   lower(node, to) {
     const [x, w, bias] = node.inputs;
     convolve(to, { x, w, bias, y: node.outputs[0] }, node.attributes);

@@ -10,7 +10,7 @@
  */
 import type { DeviceTraits } from '../device.js';
 import { type Op, recordOne, type Tensor } from '../graph.js';
-import { type Dtype, filterSizes, quadType, vec4s } from '../layout.js';
+import { byteLength, type Dtype, filterSizes, quadType, vec4s } from '../layout.js';
 import type { Binding, Lowering, Scratch, Storage } from '../lowering.js';
 import type { Constants } from '../wgsl.js';
 
@@ -145,17 +145,33 @@ export function convolve(
   }
 }
 
+/** Consecutive input channels of a filter (O, C, kh, kw); `first` is a multiple of 4. */
+export interface FilterPart {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Where the weights of some input channels lie: a filter's reduction is its outermost axis, so they lie together. */
+export function filterPart(w: Tensor, { first, count }: FilterPart): Binding {
+  const [out, channels, ...kernel] = w.shape;
+  if (first === 0 && count === channels) return w;
+  const bytes = (reduction: number): number => byteLength([out, reduction, ...kernel], w.layout);
+  return { storage: w, offset: first === 0 ? 0 : bytes(first), bytes: bytes(count) };
+}
+
 /**
  * The filter with reduction and out channels swapped, and its taps turned by 180 degrees if `flip`.
  * @param w in either filter layout
+ * @param part input channels of w that are wanted; all where it is not given
  */
-export function transposeFilter(to: Lowering, w: Tensor, flip: boolean): Scratch {
-  const { out, reduction, taps } = filterSizes(w.shape, w.layout);
+export function transposeFilter(to: Lowering, w: Tensor, flip: boolean, part?: FilterPart): Scratch {
+  const { out, reduction: channels, taps } = filterSizes(w.shape, w.layout);
+  const reduction = part?.count ?? channels;
   const y = to.scratch('transposed filter', [reduction, out, w.shape[2], w.shape[3]], 'filter');
   to.dispatch({
     shader: 'filterTranspose',
     params: { inputQuads: vec4s(reduction), outputQuads: vec4s(out), taps, flip: Number(flip) },
-    bindings: { w, y },
+    bindings: { w: part ? filterPart(w, part) : w, y },
     workgroups: to.flat(vec4s(out) * taps * vec4s(reduction)),
   });
   return y;
@@ -200,7 +216,7 @@ const PARTIAL_BYTES = 64 * 2 ** 20;
  */
 export function filterGradient(
   to: Lowering,
-  { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Tensor },
+  { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Binding },
   geometry: Geometry,
 ): void {
   const { kernel, padding, transposed } = geometry;
@@ -226,7 +242,7 @@ export function filterGradient(
   });
   const splits = Math.max(...parts.map((part) => part.splits));
   const direct = parts.length === 1 && splits === 1;
-  const partial: Storage = direct ? dw : to.scratch('partial filters', [splits * filterVec4s * 4], 'vector');
+  const partial: Binding = direct ? dw : to.scratch('partial filters', [splits * filterVec4s * 4], 'vector');
 
   parts.forEach((part, i) => {
     const a = to.images(x, part.range);

@@ -3,6 +3,7 @@ import { elementCount, quadType, vec4s } from '../layout.js';
 
 export const dropout2dOp: Op<{ p: number }> = {
   name: 'dropout2d',
+  again: (node) => node,
   lower({ inputs: [x, mask], outputs: [y], attributes: { p } }, to) {
     const [, channels, h, w] = x.shape;
     const quads = vec4s(channels);

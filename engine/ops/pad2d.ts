@@ -7,6 +7,7 @@ export type Padding2d = readonly [left: number, right: number, top: number, bott
 
 export const pad2dOp: Op<{ pad: Padding2d }> = {
   name: 'pad2d',
+  again: (node) => node,
   lower({ inputs: [x], outputs: [y], attributes }, to) {
     const [, channels, inputHeight, inputWidth] = x.shape;
     const [, , outputHeight, outputWidth] = y.shape;

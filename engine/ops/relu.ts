@@ -3,6 +3,7 @@ import { elementwise } from './elementwise.js';
 
 export const reluOp: Op = {
   name: 'relu',
+  again: (node) => node,
   lower(node, to) {
     elementwise(to, 'relu', { x: node.inputs[0], y: node.outputs[0] }, { entry: 'forward' });
   },

@@ -37,6 +37,7 @@ function params(x: Tensor, y: Tensor, { alignCorners }: Attributes) {
 
 export const resizeBilinearOp: Op<Attributes> = {
   name: 'resizeBilinear',
+  again: (node) => node,
   lower({ inputs: [x], outputs: [y], attributes }, to) {
     for (const range of to.batches(x, y)) {
       to.dispatch({

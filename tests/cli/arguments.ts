@@ -33,14 +33,14 @@ test('values are checked; underscores and short names are accepted', async () =>
 });
 
 test('commands say which weights they miss', async () => {
-  await refused(['evaluate'], '--model runs/1/best.safetensors');
-  await refused(['predict', 'photo.jpg'], '--model runs/1/best.safetensors');
+  await refused(['evaluate'], '--model runs/unet/best.safetensors');
+  await refused(['predict', 'photo.jpg'], '--model runs/unet/best.safetensors');
 });
 
 test('--help and --version', async () => {
   const help = await trimap(tmpdir(), ['train', '--help']);
   assert.is(help.code, 0);
-  for (const flag of ['--data-path', '--net', '-e', '-b', '--lr', '--model', '--seed', '--resume', '--run']) {
+  for (const flag of ['--data-path', '--net', '-e', '-b', '--lr', '--model', '--seed', '--run']) {
     assert.ok(help.stdout.includes(flag), flag);
   }
   const version = await trimap(tmpdir(), ['--version']);

@@ -23,7 +23,7 @@ test('a run with f16 that goes on is the run that was never stopped', async () =
   assert.match(whole.stdout, /^epoch 2\/2: .*, loss scale \d+(, \d+ steps? skipped to lower it)?$/m);
   const first = await trimap(directory, [...TRAIN, '-e', '1', '--run', 'parts']);
   assert.is(first.code, 0, first.stderr);
-  const second = await trimap(directory, ['train', '--resume', 'parts', '-e', '2']);
+  const second = await trimap(directory, ['resume', 'parts', '-e', '2']);
   assert.is(second.code, 0, second.stderr);
 
   const [one, two] = [last('whole'), last('parts')];

@@ -37,9 +37,9 @@ test('photos are found below folders, and two that would write one mask are refu
   }));
 
 test('masks that are all empty or all full are worth a warning', () => {
-  assert.is(describeUniform({ written: 3, empty: 2, full: 0 }), undefined);
-  assert.match(describeUniform({ written: 3, empty: 3, full: 0 })!, 'all 3 masks are empty');
-  assert.match(describeUniform({ written: 1, empty: 0, full: 1 })!, 'the mask is full');
+  assert.is(describeUniform({ masks: 3, empty: 2, full: 0 }), undefined);
+  assert.match(describeUniform({ masks: 3, empty: 3, full: 0 })!, 'all 3 masks are empty');
+  assert.match(describeUniform({ masks: 1, empty: 0, full: 1 })!, 'the mask is full');
 });
 
 test.run();

@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { freshState } from '../../cli/checkpoint.js';
 import { loadConfig, recipeNames, resolveSettings, resumeSettings } from '../../cli/settings.js';
 import type { NetworkName } from '../../nets/networks.js';
 import { inDirectory } from '../helpers/data.js';
@@ -117,33 +118,24 @@ test('what cannot work is one line that names the key or flag', async () => {
   );
 });
 
-test('a resumed run keeps its settings', () => {
-  const saved = resolveSettings({ recipe: 'report3', dataPath: 'photos' });
-  assert.equal(resumeSettings('runs/1', saved, 3, { epochs: 40 }), { ...saved, epochs: 40 });
-  assert.equal(resumeSettings('runs/1', saved, 3, { batchSize: 8, net: 'unet' }), saved);
-  assert.match(
-    messageOf(() => resumeSettings('runs/1', saved, 3, { batchSize: 4 })),
-    /--batch-size 4 \(the run has 8\)/,
-  );
-  assert.match(
-    messageOf(() => resumeSettings('runs/1', saved, 3, { noFuse: true })),
-    /--no-fuse \(the run fuses\)/,
-  );
-  const plain = resolveSettings({ noFuse: true });
-  assert.is(plain.fuse, false);
-  assert.equal(resumeSettings('runs/1', plain, 3, {}), plain);
-  assert.match(
-    messageOf(() => resumeSettings('runs/1', saved, 3, { recipe: 'report3' })),
-    /leave --recipe out/,
-  );
-  assert.match(
-    messageOf(() => resumeSettings('runs/1', saved, 3, { epochs: 10 })),
-    /can only be raised/,
-  );
-  assert.match(
-    messageOf(() => resumeSettings('runs/1', saved, 30, {})),
-    /has finished its 30 epochs/,
-  );
+test('a resumed run keeps its settings; epochs are raised at most, and what is finished is said', () => {
+  const settings = resolveSettings({ recipe: 'report3', dataPath: 'photos', earlyStopping: 2 });
+  const after = (epoch: number, bad = 0) => ({
+    settings,
+    state: { ...freshState(), epoch, earlyStopping: { best: 0.5, bad } },
+  });
+  assert.equal(resumeSettings('runs/a', after(3), false, {}), settings);
+  assert.equal(resumeSettings('runs/a', after(3), false, { epochs: 40 }), { ...settings, epochs: 40 });
+  assert.equal(resumeSettings('runs/a', after(30), true, { epochs: 40 }), { ...settings, epochs: 40 });
+  // The epochs are over, but the best weights are not measured.
+  assert.equal(resumeSettings('runs/a', after(30), false, {}), settings);
+  assert.equal(resumeSettings('runs/a', after(12, 2), false, {}), settings);
+  assert.is(resumeSettings('runs/a', after(3), false, { dataPath: 'moved' }).dataPath, resolve('moved'));
+  const refused = (state: ReturnType<typeof after>, finished: boolean, epochs?: number) =>
+    messageOf(() => resumeSettings('runs/a', state, finished, { epochs }));
+  assert.match(refused(after(3), false, 10), /--epochs 10: runs\/a was started with 30; the number can only be raised/);
+  assert.match(refused(after(30), true), /has finished its 30 epochs; give more with --epochs/);
+  assert.match(refused(after(12, 2), true, 60), /has stopped early, after 12 epochs.*--model/);
 });
 
 test.run();

@@ -39,7 +39,8 @@ const history = (run: string): EpochRecord[] =>
     .map((line) => JSON.parse(line) as EpochRecord);
 const json = (...parts: string[]) => JSON.parse(readFileSync(at(...parts), 'utf8'));
 /** Without what the clock decides. */
-const withoutTimes = (records: EpochRecord[]) => records.map(({ images_per_second, waiting, ...rest }) => rest);
+const withoutTimes = (records: EpochRecord[]) =>
+  records.map(({ images_per_second, waiting, seconds, ...rest }) => rest);
 const lastState = (run: string) => readCheckpoint(at('runs', run, 'last.safetensors')).info!.state;
 
 /** Ends with this code and one line on stderr (besides the adapter's own) that contains every part. */
@@ -51,14 +52,15 @@ async function fails(code: number, args: string[], ...parts: string[]): Promise<
   for (const part of parts) assert.ok(line.includes(part), `"${part}" is not in: ${result.stderr}`);
 }
 
-test('a run says what it does, and writes settings, history, checkpoints and predictions', () => {
+test('a run says what it does, and writes settings, split, history, checkpoints, scores and log', () => {
   assert.is(first.code, 0, first.stderr);
   assert.match(first.stdout.split('\n')[0], /^training: unet with base width 2, 32x32 pixels, 3 epochs/);
   for (const part of [
     'adapter: ',
     'Oxford-IIIT Pet: 10 training, 2 validation, 2 test',
     'plan: ',
-    '; fused: 18 batchNorm2d+relu, 18 reluGradient+batchNorm2dGradients; ',
+    '; fused: 18 batchNorm2d+relu, ',
+    ' conv2dInputGradient+channelSlice, 18 reluGradient+batchNorm2dGradients; ',
     'all foreground',
     'all background',
     'epoch 3/3: ',
@@ -67,43 +69,74 @@ test('a run says what it does, and writes settings, history, checkpoints and pre
   }
   assert.not.ok(first.stdout.includes('\r'));
 
-  const records = history('1');
+  const records = history('unet');
   assert.equal(
     records.map(({ epoch }) => epoch),
     [1, 2, 3],
   );
   const keys = [
     'epoch',
-    'train_loss',
+    'train_loss_augmented',
+    'train_dice_augmented',
     'valid_loss',
     'valid_dice',
     'valid_iou',
     'learning_rate',
-    'images_per_second',
     'gradient_norm',
+    'images_per_second',
     'waiting',
+    'peak_bytes',
+    'seconds',
   ];
   for (const record of records) {
     assert.equal(Object.keys(record), keys);
     for (const value of Object.values(record)) assert.ok(Number.isFinite(value), JSON.stringify(record));
   }
   const best = Math.max(...records.map(({ valid_dice }) => valid_dice));
-  assert.is(json('runs', '1', 'best.json').validation.dice, best);
-  assert.equal(json('runs', '1', 'settings.json').photos, { train: 10, valid: 2, test: 2 });
-  assert.equal(lastState('1').step, 9);
+  assert.is(json('runs', 'unet', 'best.json').validation.dice, best);
+  const split = json('runs', 'unet', 'split.json');
+  assert.equal([split.train.length, split.valid.length, split.test.length], [10, 2, 2]);
+  const { photos, scores } = json('runs', 'unet', 'test.json');
+  assert.equal(
+    photos.map(({ name }: { name: string }) => name),
+    split.test,
+  );
+  assert.ok(photos.every(({ breed }: { breed: string }) => ['drawn_dog', 'Drawn_cat'].includes(breed)));
+  for (const [key, mean] of [
+    ['dice', scores.dice],
+    ['iou', scores.iou],
+    ['precision', scores.precision],
+    ['recall', scores.recall],
+    ['boundary_f', scores.boundaryF],
+  ]) {
+    assert.ok(Math.abs((photos[0][key] + photos[1][key]) / 2 - mean) <= 1e-12, `${key} of ${JSON.stringify(photos)}`);
+  }
+  assert.equal(lastState('unet').step, 9);
 
-  const names = json('runs', '1', 'best.json').settings;
+  const names = json('runs', 'unet', 'best.json').settings;
   assert.is(names.net, 'unet');
-  assert.is(readdirSync(at('runs', '1', 'predictions', 'masks')).length, 2);
-  assert.is(readdirSync(at('runs', '1', 'predictions', 'overlays')).length, 2);
-  assert.equal(readdirSync(at('runs', '1')).sort(), [
+  const { started, ended, command, resumed } = json('runs', 'unet', 'environment.json');
+  assert.ok(Date.parse(started) <= Date.parse(ended));
+  assert.equal([command[0], resumed], ['train', []]);
+  const log = readFileSync(at('runs', 'unet', 'log.txt'), 'utf8').split('\n');
+  const shown = first.stdout.split('\n').map((line) => line.trimEnd());
+  assert.equal(
+    log.map((line) => line.replace(/^\d{4}-\d\d-\d\dT[\d:.]+Z ?/, '')),
+    shown,
+  );
+  assert.equal(readdirSync(at('runs', 'unet')).sort(), [
     'best.json',
     'best.safetensors',
+    'environment.json',
+    'history.csv',
     'history.jsonl',
     'last.json',
     'last.safetensors',
-    'predictions',
+    'log.txt',
     'settings.json',
+    'split.json',
+    'test.json',
+    'valid.json',
   ]);
 });
 
@@ -111,17 +144,17 @@ test('stopped inside the run and resumed, a run ends with the same bits', async 
   const args = ['train', '--data-path', 'photos', ...TINY, '-e', '3', '--lr', '0.01', '--run', join('runs', 'stopped')];
   const stopped = await trimap(directory, args, { stopAt: 'epoch 1/3:' });
   assert.is(stopped.code, 130, stopped.stderr);
-  assert.match(stopped.stderr, 'trimap train --resume');
+  assert.match(stopped.stderr, `go on with: trimap resume ${join('runs', 'stopped')}`);
   assert.ok(lastState('stopped').epoch < 3);
 
-  // A crash while the history was written, and an epoch whose checkpoint was lost, are made good, too.
+  // A line of an epoch whose checkpoint was lost is made again.
   const historyPath = at('runs', 'stopped', 'history.jsonl');
-  writeFileSync(historyPath, `${readFileSync(historyPath, 'utf8')}{"epoch":99}\n{"epo`);
-  const resumed = await trimap(directory, ['train', '--resume', join('runs', 'stopped')]);
+  writeFileSync(historyPath, `${readFileSync(historyPath, 'utf8')}{"epoch":99}\n`);
+  const resumed = await trimap(directory, ['resume', join('runs', 'stopped')]);
   assert.is(resumed.code, 0, resumed.stderr);
-  assert.equal(withoutTimes(history('stopped')), withoutTimes(history('1')));
+  assert.equal(withoutTimes(history('stopped')), withoutTimes(history('unet')));
   for (const file of ['last.safetensors', 'best.safetensors']) {
-    const [one, two] = ['1', 'stopped'].map((run) => readSafetensors(at('runs', run, file)));
+    const [one, two] = ['unet', 'stopped'].map((run) => readSafetensors(at('runs', run, file)));
     assert.equal([...two.tensors.keys()], [...one.tensors.keys()]);
     for (const [name, { data }] of one.tensors) {
       assert.is(Buffer.compare(bytes(data), bytes(two.tensors.get(name)!.data)), 0, `${file}: ${name}`);
@@ -129,29 +162,24 @@ test('stopped inside the run and resumed, a run ends with the same bits', async 
   }
   assert.equal(
     readFileSync(at('runs', 'stopped', 'last.safetensors')),
-    readFileSync(at('runs', '1', 'last.safetensors')),
+    readFileSync(at('runs', 'unet', 'last.safetensors')),
   );
 
-  await fails(2, ['train', '--resume', join('runs', 'stopped')], 'has finished its 3 epochs', '--epochs');
-  await fails(
-    2,
-    ['train', '--resume', join('runs', 'stopped'), '-e', '4', '--lr', '0.1'],
-    '--learning-rate 0.1 (the run has 0.01)',
-  );
-  await fails(3, ['train', '--resume', join('runs', 'none')], 'nothing to resume');
-  await fails(2, ['train', '--data-path', 'photos', ...TINY, '--run', join('runs', '1')], 'is not empty', '--resume');
+  await fails(2, ['resume', join('runs', 'stopped')], 'has finished its 3 epochs', '--epochs');
+  await fails(3, ['resume', join('runs', 'none')], 'nothing to resume');
+  await fails(2, ['train', '--data-path', 'photos', ...TINY, '--run', join('runs', 'unet')], 'is not empty', 'resume');
 });
 
 const bytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView) => Buffer.from(buffer, byteOffset, byteLength);
 
 test('evaluate gives the scores that training had, and those of another split', async () => {
-  const model = join('runs', '1', 'best.safetensors');
+  const model = join('runs', 'unet', 'best.safetensors');
   const valid = await trimap(directory, ['evaluate', '--model', model, '--json']);
   assert.is(valid.code, 0, valid.stderr);
   const { model: path, split, border, threshold, boundaryF, dataSetBoundaryF, ...scores } = JSON.parse(valid.stdout);
   assert.equal([path, split, border, threshold], [model, 'valid', 'pet', 0.5]);
   assert.ok(boundaryF >= 0 && dataSetBoundaryF >= 0);
-  assert.equal(scores, json('runs', '1', 'best.json').validation);
+  assert.equal(scores, json('runs', 'unet', 'best.json').validation);
   const other = await trimap(directory, [
     'evaluate',
     '--model',
@@ -171,7 +199,7 @@ test('predict writes masks of 0 and 255 and overlays at the size of each photo',
   const photos = readdirSync(at('photos', 'images')).map((name) => at('photos', 'images', name));
   copyFileSync(photos[0], at('single.jpg'));
   cpSync(at('photos', 'images'), at('folder', 'inner'), { recursive: true });
-  const model = join('runs', '1', 'best.safetensors');
+  const model = join('runs', 'unet', 'best.safetensors');
   const { code, stderr } = await trimap(directory, [
     'predict',
     'single.jpg',
@@ -199,7 +227,7 @@ test('predict writes masks of 0 and 255 and overlays at the size of each photo',
 
 test('predict: files that are no photos, and weights that are no numbers', async () => {
   writeFileSync(at('film.jpg'), gif);
-  const model = join('runs', '1', 'best.safetensors');
+  const model = join('runs', 'unet', 'best.safetensors');
   await fails(3, ['predict', 'film.jpg', 'single.jpg', '--model', model], 'film.jpg', 'GIF', '--on-bad-file skip');
   const skipping = ['predict', 'film.jpg', 'single.jpg', '--model', model, '--on-bad-file', 'skip', '--output', 'kept'];
   const skipped = await trimap(directory, skipping);
@@ -215,7 +243,7 @@ test('predict: files that are no photos, and weights that are no numbers', async
 });
 
 test('train from weights: they have to fit', async () => {
-  const model = join('runs', '1', 'best.safetensors');
+  const model = join('runs', 'unet', 'best.safetensors');
   const args = ['train', '--data-path', 'photos', '-e', '1', '--size', '32', '-b', '4'];
   await fails(
     3,

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { augmentationFloats, identityAugmentation } from '../../engine/augmentation.js';
 import { gradients } from '../../engine/autograd.js';
 import type { Device } from '../../engine/device.js';
-import { describeFused } from '../../engine/fuse.js';
+import { describeCounts } from '../../engine/fuse.js';
 import { Graph, type Tensor } from '../../engine/graph.js';
 import type { Shape } from '../../engine/layout.js';
 import { add } from '../../engine/ops/add.js';
@@ -94,6 +94,7 @@ function assertSame(got: Run, wanted: Run): void {
 }
 
 const GRADIENT = 'reluGradient+batchNorm2dGradients';
+const CONCATS = '4 concat+conv2dWeightGradient, 4 conv2dInputGradient+channelSlice';
 
 /** Ends in a node that is never fused, so that what stands before it may be. */
 interface Pattern {
@@ -276,11 +277,14 @@ test('looking for values that are not finite needs every op by itself', async ()
   plan.destroy();
 });
 
+/** The bridge halves once more, and at 32 pixels its batch norm sees two values a channel: any rounding then grows. */
+const sizeOf = (net: NetworkName): number => (net === 'resnet34-unet-bridge' ? 64 : 32);
+
 const settingsOf = (net: NetworkName, fuse: boolean): TrainingSettings => ({
   net,
   fuse,
   baseWidth: 4,
-  size: 32,
+  size: sizeOf(net),
   batch: 2,
   loss: 'bce-dice',
   seed: 3,
@@ -296,7 +300,7 @@ async function train(net: NetworkName, fuse: boolean): Promise<{ numbers: number
   const step = await TrainingStep.compile(device, variables, settings);
   const evaluation = await EvaluationStep.compile(device, variables, settings);
   const random = new Random('fuse');
-  const pixels = Uint8Array.from({ length: 2 * 32 * 32 * 4 }, (_, i) => random.integer(i % 4 === 3 ? 2 : 256));
+  const pixels = Uint8Array.from({ length: 2 * sizeOf(net) ** 2 * 4 }, (_, i) => random.integer(i % 4 === 3 ? 2 : 256));
   const plain = Float32Array.from(
     { length: 2 * augmentationFloats },
     (_, i) => identityAugmentation()[i % augmentationFloats],
@@ -309,8 +313,8 @@ async function train(net: NetworkName, fuse: boolean): Promise<{ numbers: number
   }
   evaluation.run(pixels, plain);
   numbers.push((await evaluation.result()).loss);
-  const fused = describeFused([step.plan.fused]);
-  const read = describeFused([evaluation.plan.fused]);
+  const fused = describeCounts([step.plan.fused]);
+  const read = describeCounts([evaluation.plan.fused]);
   step.destroy();
   evaluation.destroy();
   variables.destroy();
@@ -318,15 +322,15 @@ async function train(net: NetworkName, fuse: boolean): Promise<{ numbers: number
 }
 
 for (const [net, fused, read] of [
-  ['unet', `18 batchNorm2d+relu, 18 ${GRADIENT}`, '18 batchNorm2dEvaluation+relu'],
+  ['unet', `18 batchNorm2d+relu, ${CONCATS}, 18 ${GRADIENT}`, '18 batchNorm2dEvaluation+relu'],
   [
     'resnet34-unet',
-    `16 batchNorm2d+add+relu, 25 batchNorm2d+relu, 25 ${GRADIENT}`,
+    `16 batchNorm2d+add+relu, 25 batchNorm2d+relu, ${CONCATS}, 25 ${GRADIENT}`,
     '16 batchNorm2dEvaluation+add+relu, 25 batchNorm2dEvaluation+relu',
   ],
   [
     'resnet34-unet-bridge',
-    `28 batchNorm2d+relu, 17 batchNorm2d+relu+add, 45 ${GRADIENT}`,
+    `28 batchNorm2d+relu, 17 batchNorm2d+relu+add, ${CONCATS}, 45 ${GRADIENT}`,
     '28 batchNorm2dEvaluation+relu, 17 batchNorm2dEvaluation+relu+add',
   ],
 ] as const) {

@@ -28,7 +28,7 @@ for (const recipe of recipeNames()) {
       const history = readFileSync(join(directory, name, 'history.jsonl'), 'utf8')
         .trim()
         .split('\n');
-      const [first, second] = history.map((line) => JSON.parse(line).train_loss as number);
+      const [first, second] = history.map((line) => JSON.parse(line).train_loss_augmented as number);
       console.log(`    ${name}: training loss ${first} then ${second}`);
       assert.ok(second < first, `the loss went from ${first} to ${second}`);
     });

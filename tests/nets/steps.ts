@@ -7,7 +7,7 @@ import { movingAverageDecay } from '../../engine/ops/movingAverage.js';
 import { Random } from '../../engine/random.js';
 import { LOGIT_GRID, ThresholdFit } from '../../engine/thresholdFit.js';
 import { Variables } from '../../engine/variables.js';
-import { EvaluationStep, type TrainingSettings, TrainingStep } from '../../nets/steps.js';
+import { EvaluationStep, type StepResult, type TrainingSettings, TrainingStep } from '../../nets/steps.js';
 import { testDevice } from '../helpers/device.js';
 import { assertClose } from '../helpers/pass.js';
 
@@ -46,7 +46,7 @@ const plain = (batch: number) =>
 const twice = (pixels: Uint8Array) => Uint8Array.from([...pixels, ...pixels]);
 
 interface Trained {
-  results: { loss: number; gradientNorm: number }[];
+  results: StepResult[];
   parameters: Map<string, Float32Array>;
   variables: Variables;
   step: TrainingStep;
@@ -75,7 +75,11 @@ for (const optimizer of [{ kind: 'sgd' }, { kind: 'adam' }] as const) {
     const one = await train({ optimizer }, half, 3);
     const two = await train({ optimizer, batch: 4, microBatches: 2 }, twice(half), 3);
     assert.is(two.step.microBatches, 2);
-    assert.equal(two.results, one.results);
+    const both = one.results.map((result) => ({
+      ...result,
+      counts: Float32Array.of(...result.counts, ...result.counts),
+    }));
+    assert.equal(two.results, both);
     assert.equal(two.parameters, one.parameters);
     one.end();
     two.end();
@@ -91,6 +95,8 @@ test('micro-batches: the loss is the mean of theirs, the gradient the mean, and 
     [0, 1].map((i) => train({ clipNorm: undefined }, pixels.subarray(i * length, (i + 1) * length), 1)),
   );
   assertClose('loss', [whole.results[0].loss], [(halves[0].results[0].loss + halves[1].results[0].loss) / 2], 1e-6);
+  const counts = halves.flatMap(({ results }) => [...results[0].counts]);
+  assert.equal([...whole.results[0].counts], counts);
   const start = await train(options, pixels, 0);
   for (const name of whole.parameters.keys()) {
     const moved = (after: Map<string, Float32Array>) =>
