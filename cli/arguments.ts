@@ -23,18 +23,20 @@ export function folderName(value: unknown): string {
   );
 }
 
-/** One of a list of names. */
-export const oneOf =
-  <T extends string>(flag: string, names: readonly T[]) =>
-  (value: unknown): T => {
-    const given = single(flag, value);
-    const known = names.find((name) => name === given);
-    if (known) return known;
-    const guess = closest(given, names);
-    throw new UsageError(
-      `${flag} ${given} is not known${guess ? `; did you mean ${guess}?` : '.'} It is one of ${names.join(', ')}`,
-    );
-  };
+/** One of a list of names, which the check carries for the shell's completion. */
+export const oneOf = <T extends string>(flag: string, names: readonly T[]) =>
+  Object.assign(
+    (value: unknown): T => {
+      const given = single(flag, value);
+      const known = names.find((name) => name === given);
+      if (known) return known;
+      const guess = closest(given, names);
+      throw new UsageError(
+        `${flag} ${given} is not known${guess ? `; did you mean ${guess}?` : '.'} It is one of ${names.join(', ')}`,
+      );
+    },
+    { names },
+  );
 
 /** A whole number from `least` on. */
 export const wholeNumber =

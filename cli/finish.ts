@@ -61,19 +61,19 @@ export async function finish(end: End): Promise<void> {
       const { scores, photos } = evaluation;
       folder.writeJson(split, { ...where, scores, photos } satisfies SplitResult);
     }
-    progress.line(
+    progress.result(
       `\nbest weights, of epoch ${state.epoch} (Dice and IoU: means over photos, 1 where truth and prediction are empty)`,
     );
     const rows = Object.entries(measured).map(([split, { scores }]) => [split, scores] as const);
-    progress.line(`${table(scoreRows(Object.fromEntries(rows)))}\n`);
+    progress.result(`${table(scoreRows(Object.fromEntries(rows)))}\n`);
     const { valid, test } = measured as { valid: Evaluation; test?: Evaluation };
     const warning = describeUniform((test ?? valid).masks);
     if (warning) progress.warning(warning);
     check();
     await observers.finished({ best: state.best!, valid, test }, evaluator);
-    progress.line(`weights: ${folder.file('best')}`);
-    progress.line(`history: ${folder.file('history')}`);
-    progress.line(`scores:  ${folder.file(test ? 'test' : 'valid')}`);
+    progress.result(`weights: ${folder.file('best')}`);
+    progress.result(`history: ${folder.file('history')}`);
+    progress.result(`scores:  ${folder.file(test ? 'test' : 'valid')}`);
   } finally {
     evaluator.destroy();
   }

@@ -11,6 +11,7 @@ import { SettingsError } from '../engine/settings.js';
 import { closest } from './arguments.js';
 import { commands, wordOf } from './commands/all.js';
 import type { Command, CommandGroup } from './commands/define.js';
+import { completionLines } from './commands/completions.js';
 import { Interrupted, RunError, UsageError } from './errors.js';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
@@ -64,6 +65,7 @@ function parse(argv: readonly string[]): unknown {
     .reduce<Argv>(addCommand, yargs([...argv]).scriptName('trimap'))
     .usage('$0 COMMAND [flags]\n\nTrains networks that tell an object from its background, on any WebGPU adapter.')
     .epilogue([described(['train', 'a small network on pictures that are drawn on the spot']), EXIT_CODES].join('\n\n'))
+    .completion('completion', 'print a script that completes commands, flags and values in bash or zsh')
     .strict()
     .recommendCommands()
     .demandCommand(1, 1, `give a command: ${listed(commands.map(wordOf))}`, 'give one command')
@@ -130,9 +132,18 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+/** The scripts of `trimap completion` call this with the command line so far, `trimap` included. */
+const COMPLETE = '--get-yargs-completions';
+
 try {
-  await parse(withHyphens(hideBin(process.argv)));
-  process.exitCode = (await chosen?.()) ?? 0;
+  const words = hideBin(process.argv);
+  if (words[0] === COMPLETE) {
+    const zsh = /zsh/.test(process.env.SHELL ?? '');
+    for (const line of completionLines(words.slice(2), zsh)) console.log(line);
+  } else {
+    await parse(withHyphens(words));
+    process.exitCode = (await chosen?.()) ?? 0;
+  }
 } catch (error) {
   process.exitCode = report(error);
 }

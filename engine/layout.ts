@@ -24,6 +24,12 @@ export type Dtype = 'f32' | 'f16';
 /** WGSL's name for four channels as they are stored: what a shader's `Quad` stands for. A `Scalar` is the dtype itself. */
 export const quadType = (dtype: Dtype): 'vec4f' | 'vec4h' => (dtype === 'f16' ? 'vec4h' : 'vec4f');
 
+/** WGSL's name for one, two or four numbers as they are stored. */
+export function vectorType(dtype: Dtype, width: 1 | 2 | 4): Dtype | 'vec2f' | 'vec2h' | 'vec4f' | 'vec4h' {
+  if (width === 1) return dtype;
+  return `vec${width}${dtype === 'f16' ? 'h' : 'f'}`;
+}
+
 /** Bytes of four channels. */
 export const quadBytes = (dtype: Dtype): number => (dtype === 'f16' ? 8 : 16);
 

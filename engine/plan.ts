@@ -11,6 +11,7 @@ import { assignSlots, type Lifetime, type MemoryReport, reportMemory } from './m
 import { checkFinite, firstNonFinite, type NonFinite, type NumericsChecks } from './numerics.js';
 import type { Pipeline } from './pipelines.js';
 import { recomputeNodes } from './recompute.js';
+import { isHalf } from './wgsl.js';
 
 export interface PlanOptions {
   /** What will be read after a step. Effects (optimizer, running statistics) are kept without being named. */
@@ -340,9 +341,10 @@ function requestPipeline(device: Device, dispatch: Lowered): Promise<Pipeline> {
 /** @throws Error when a shader would take f16 for f32, or the other way round; what reads bits takes either */
 function checkElements(dispatch: Lowered, name: string, element: string): void {
   const type = String(dispatch.constants?.[element] ?? element);
-  const reads = { vec4h: 'f16', f16: 'f16', vec4f: 'f32', f32: 'f32' }[type];
+  if (!isHalf(type) && !/^(f32|vec\df)$/.test(type)) return;
+  const reads = isHalf(type) ? 'f16' : 'f32';
   const given = storageOf(dispatch.bindings[name])?.dtype ?? 'f32';
-  if (reads === undefined || reads === given) return;
+  if (reads === given) return;
   throw new Error(
     `${dispatch.node}: ${name} is ${given}, but shaders/${dispatch.shader}.wgsl takes ${reads} there; ` +
       `record a cast before ${dispatch.node}`,

@@ -10,8 +10,10 @@
  * register tiles and `subgroupBroadcast` wants a constant lane, hence the loops; there is nothing else here.
  */
 
-/** What a buffer holds, one number or four; shaders convert to and from f32 and vec4f. */
-export type ElementType = 'f32' | 'f16' | 'vec4f' | 'vec4h';
+/** What a buffer holds, one number or some; shaders convert to and from f32. */
+export type ElementType = 'f32' | 'f16' | 'vec2f' | 'vec2h' | 'vec4f' | 'vec4h';
+
+export const isHalf = (type: string): boolean => /^(f16|vec\dh)$/.test(type);
 
 /** Whatever is baked into a shader; it is the pipeline key together with the file's name. */
 export type Constants = Readonly<Record<string, number | boolean | ElementType>>;
@@ -49,7 +51,7 @@ export function specialise(file: string, source: string, constants: Constants): 
     if (/^\s*(enable|diagnostic|requires)\b/.test(text)) front = i + 1;
   });
   const half =
-    types.some(([, value]) => value === 'vec4h' || value === 'f16') &&
+    types.some(([, value]) => isHalf(String(value))) &&
     !out.some((text) => /^\s*enable\s+f16\s*;/.test(text));
   const declared = [
     ...(half ? ['enable f16;'] : []),

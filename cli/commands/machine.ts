@@ -18,6 +18,20 @@ const info = command({
   run: async (given) => (await import('../info.js')).info(given),
 });
 
+const doctor = command({
+  name: 'doctor',
+  describe: 'whether this machine can train: Node, adapter, memory, folders, data; for each problem what solves it',
+  example: ['doctor --data-path pets', 'look at the photos, too'],
+  flags: {
+    'data-path': flag('data set to look at [oxford-iiit-pet, where it exists]', text('--data-path')),
+    adapter,
+    quiet,
+    json: { ...json, describe: 'print one JSON object a finding and line' },
+  },
+  epilogue: 'The exit code is that of the first problem: 1 Node or a folder, 3 the data, 4 the adapter.',
+  run: async (given) => (await import('../doctor.js')).doctor(given),
+});
+
 const verify = command({
   name: 'verify',
   describe: 'compare this adapter with reference values; fails if any case is out of its tolerance',
@@ -35,4 +49,4 @@ const verify = command({
   run: async (given) => (await import('../verify.js')).verify(given),
 });
 
-export const machineCommands = [info, verify];
+export const machineCommands = [doctor, info, verify];

@@ -1,4 +1,5 @@
 import { type Op, recordOne, type Tensor } from '../graph.js';
+import { headInputGradient, isHead } from './convHead.js';
 import {
   channelSum,
   convolve,
@@ -46,6 +47,7 @@ export const conv2dInputGradientOp: Op<Geometry & { firstChannel?: number }> = {
     const [dx] = node.outputs;
     const { kernel, stride, padding, firstChannel: first } = node.attributes;
     const part = first === undefined ? undefined : { first, count: dx.shape[1] };
+    if (part === undefined && isHead(to.traits, node.attributes, dy)) return headInputGradient(to, { dy, w, dx });
     const strided = stride[0] > 1 || stride[1] > 1;
     // Without a stride it is a convolution with the filter turned by 180 degrees, and so one of forward's kernels.
     const geometry: Geometry = strided

@@ -7,12 +7,17 @@
  * | gradient of the input  | transposeFilter, convolve (transposed when strided) | transposeFilter, convolve     |
  * | gradient of the filter | filterGradient, taps shift x                        | filterGradient, taps shift dy |
  * | gradient of the bias   | channelSum                                          | channelSum                    |
+ *
+ * Shapes with kernels of their own: `convHead.ts`, `convInside.ts`.
  */
 import type { DeviceTraits } from '../device.js';
 import { type Op, recordOne, type Tensor } from '../graph.js';
-import { byteLength, type Dtype, filterSizes, quadType, vec4s } from '../layout.js';
+import { byteLength, filterSizes, quadType, vec4s } from '../layout.js';
 import type { Binding, Lowering, Scratch, Storage } from '../lowering.js';
 import type { Constants } from '../wgsl.js';
+import { convolveHead, headFilterGradient, isHead } from './convHead.js';
+import { convolveInside, insideFilterGradient, isInside } from './convInside.js';
+import { stridedSum } from './stridedSum.js';
 
 /** Rows, columns. */
 export type Pair = readonly [number, number];
@@ -99,6 +104,8 @@ export function convolve(
   { x, w, bias, y }: { x: Tensor; w: Storage; bias?: Tensor; y: Tensor },
   geometry: Geometry,
 ): void {
+  if (isHead(to.traits, geometry, y)) return convolveHead(to, { x, w, bias, y });
+  if (isInside(to.traits, geometry, x, y)) return convolveInside(to, { x, w, bias, y }, geometry);
   const { kernel, stride, padding, transposed } = geometry;
   const [, , height, width] = y.shape;
   for (const range of to.batches(x, y)) {
@@ -219,6 +226,8 @@ export function filterGradient(
   { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Binding },
   geometry: Geometry,
 ): void {
+  if (isHead(to.traits, geometry, dy)) return headFilterGradient(to, { x, dy, dw });
+  if (isInside(to.traits, geometry, x, dy)) return insideFilterGradient(to, { x, dy, dw }, geometry);
   const { kernel, padding, transposed } = geometry;
   const form = chooseFilterGradient(to.traits, geometry);
   const columns = form.shader === 'conv2dWeightGradientSubgroup3x3' ? to.traits.subgroupSize - 2 : undefined;
@@ -277,21 +286,6 @@ export function filterGradient(
     });
     if (!direct) stridedSum(to, partial, part.splits * filterVec4s, dw, filterVec4s, i > 0);
   });
-}
-
-/** y = (y or 0) + the sum of x's runs of `count` vec4s. */
-function stridedSum(
-  to: Lowering,
-  x: Binding,
-  total: number,
-  y: Binding,
-  count: number,
-  accumulate: boolean,
-  dtype: Dtype = 'f32',
-): void {
-  const params = { count, total, accumulate: Number(accumulate) };
-  const constants = { Quad: quadType(dtype) };
-  to.dispatch({ shader: 'stridedSum', constants, params, bindings: { x, y }, workgroups: to.flat(count) });
 }
 
 /** One operand of a filter gradient: the one that the taps shift moves by the stride as well. */

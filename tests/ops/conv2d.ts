@@ -35,7 +35,10 @@ const cases: Record<string, ConvolutionCase> = {
   '3x3, stride 2, leftover row and column': { op, x: [2, 7, 10, 12], out: 6, kernel: [3, 3], stride: 2, bias: true },
   '7x7, stride 2, padding 3': { op, x: [1, 3, 23, 19], out: 10, kernel: [7, 7], stride: 2, padding: 3, bias: true },
   '1x1': { op, x: [2, 65, 9, 9], out: 1, kernel: [1, 1], bias: true },
+  '1x1, three channels to four': { op, x: [3, 3, 5, 7], out: 4, kernel: [1, 1], bias: true },
+  '1x1, many pixels to two': { op, x: [1, 18, 67, 71], out: 2, kernel: [1, 1] },
   '1x1, stride 2': { op, x: [2, 9, 8, 11], out: 5, kernel: [1, 1], stride: 2 },
+  '2x3, stride 3, no padding': { op, x: [2, 6, 12, 13], out: 50, kernel: [2, 3], stride: 3, bias: true },
   '1x1, stride 3, padding 1': { op, x: [2, 5, 7, 7], out: 6, kernel: [1, 1], stride: 3, padding: 1, bias: true },
   '2x3, both axes different': {
     op,
@@ -64,7 +67,11 @@ test('gradients by finite differences', async () => {
 
 test('a batch larger than a binding is split', async () => {
   const c: ConvolutionCase = { op, x: [5, 3, 8, 8], out: 5, kernel: [3, 3], padding: 1, bias: true };
-  for (const some of devices) await checkConvolution(withBindingLimit(some, 4096), c);
+  const head: ConvolutionCase = { op, x: [5, 7, 8, 8], out: 2, kernel: [1, 1], bias: true };
+  for (const some of devices) {
+    await checkConvolution(withBindingLimit(some, 4096), c);
+    await checkConvolution(withBindingLimit(some, 4096), head);
+  }
   const graph = new Graph();
   const y = conv2d(graph.input('x', [5, 3, 8, 8]), graph.input('w', [5, 3, 3, 3], 'filter'), undefined, { padding: 1 });
   const to = new Lowering(withBindingLimit(device, 4096).traits, 'y');

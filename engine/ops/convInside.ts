@@ -1,0 +1,117 @@
+/**
+ * Convolutions without padding in which no two taps meet at a pixel, on CPU adapters: those whose kernel is no larger than
+ * their stride (1x1 among them), and the transposed ones whose kernel is their stride, which give each input pixel a
+ * patch of the output of its own. No tap falls outside the input, and there is no other tap to share a load with.
+ */
+import type { DeviceTraits } from '../device.js';
+import type { Tensor } from '../graph.js';
+import { quadType, vec4s, vectorType } from '../layout.js';
+import type { Binding, Lowering, Storage } from '../lowering.js';
+import type { Geometry } from './convolution.js';
+import { splitSum } from './splitSum.js';
+
+/** Pixels of a workgroup. */
+const PIXELS = 32;
+
+/** Rows, of four input channels each, of a workgroup of the filter's gradient. */
+const ROWS = 4;
+
+/** Whether the convolution has these kernels. @param y its output, or the gradient of that */
+export function isInside(traits: DeviceTraits, geometry: Geometry, x: Tensor, y: Tensor): boolean {
+  const { kernel, stride, padding, transposed } = geometry;
+  if (traits.kernels !== 'subgroup' || padding[0] !== 0 || padding[1] !== 0) return false;
+  const axes = [0, 1];
+  if (!transposed) return axes.every((i) => kernel[i] <= stride[i]);
+  return axes.every((i) => kernel[i] === stride[i] && y.shape[2 + i] === x.shape[2 + i] * stride[i]);
+}
+
+/** Neighbouring numbers that a lane owns: the most that leave the fewest lanes idle. */
+export function widthFor(slots: number, lanes: number): 1 | 2 | 4 {
+  const paid = (width: number): number => Math.ceil(slots / (width * lanes)) * width;
+  return ([4, 2, 1] as const).reduce((best, width) => (paid(width) < paid(best) ? width : best));
+}
+
+/** Types of the images' elements: x's by quads, the other's by as many numbers as a lane owns. */
+const storedAs = ({ dtype }: Tensor, width: 1 | 2 | 4) => ({ Quad: quadType(dtype), Stored: vectorType(dtype, width) });
+
+interface Operands {
+  x: Tensor;
+  y: Tensor;
+}
+
+/** The fields of Params that both kernels have, for that many images; and the lanes' share of a block of slots. */
+function layOut(traits: DeviceTraits, { x, y }: Operands, { kernel, stride, transposed }: Geometry) {
+  const slots = vec4s(y.shape[1]) * 4 * (transposed ? kernel[0] * kernel[1] : 1);
+  const width = widthFor(slots, traits.subgroupSize);
+  const [, , rows, columns] = transposed ? x.shape : y.shape;
+  const [inStep, outStep] = transposed ? [[1, 1], stride] : [stride, [1, 1]];
+  const params = (images: number) => ({
+    pixels: images * rows * columns,
+    rows,
+    columns,
+    inputHeight: x.shape[2],
+    inputWidth: x.shape[3],
+    inputQuads: vec4s(x.shape[1]),
+    inStepY: inStep[0],
+    inStepX: inStep[1],
+    kernelHeight: transposed ? 1 : kernel[0],
+    kernelWidth: transposed ? 1 : kernel[1],
+    outputWidth: y.shape[3],
+    outputQuads: vec4s(y.shape[1]),
+    outStepY: outStep[0],
+    outStepX: outStep[1],
+    slots,
+  });
+  return { params, width, blocks: Math.ceil(slots / (width * traits.subgroupSize)) };
+}
+
+/** y = bias + convolution of x with w. */
+export function convolveInside(
+  to: Lowering,
+  { x, w, bias, y }: { x: Tensor; w: Storage; bias?: Tensor; y: Tensor },
+  geometry: Geometry,
+): void {
+  const lanes = to.traits.subgroupSize;
+  const { params, width, blocks } = layOut(to.traits, { x, y }, geometry);
+  const pixels = Math.max(PIXELS, lanes);
+  for (const range of to.batches(x, y)) {
+    const given = params(range.count);
+    const tiles = to.flat(given.pixels, pixels);
+    to.dispatch({
+      shader: 'conv2dInsideSubgroup',
+      constants: { LANES: lanes, PIXELS: pixels, VECTOR: width, ...storedAs(x, width) },
+      params: { ...given, hasBias: Number(bias !== undefined) },
+      bindings: { x: to.images(x, range), w, bias: bias ?? w, y: to.images(y, range) },
+      workgroups: [tiles[0], tiles[1], blocks],
+    });
+  }
+}
+
+/** The gradient of the filter; dy is that of the convolution's output. */
+export function insideFilterGradient(
+  to: Lowering,
+  { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Binding },
+  geometry: Geometry,
+): void {
+  const lanes = to.traits.subgroupSize;
+  const { params, width, blocks } = layOut(to.traits, { x, y: dy }, geometry);
+  const { inputQuads, kernelHeight, kernelWidth, slots } = params(1);
+  const rows = inputQuads * kernelHeight * kernelWidth;
+  const down = Math.ceil(rows / ROWS);
+  // With fewer pixels a split its partial filter would weigh more than its sum.
+  const sum = {
+    units: (images: number) => params(images).pixels,
+    workgroups: blocks * down,
+    step: 64,
+    bytes: rows * slots * 16,
+  };
+  splitSum(to, dw, [x, dy], sum, ({ range, perSplit, splits, partial }) =>
+    to.dispatch({
+      shader: 'conv2dInsideWeightGradientSubgroup',
+      constants: { LANES: lanes, ROWS, VECTOR: width, ...storedAs(x, width) },
+      params: { ...params(range.count), pixelsPerSplit: perSplit },
+      bindings: { x: to.images(x, range), dy: to.images(dy, range), dw: partial },
+      workgroups: [blocks, down, splits],
+    }),
+  );
+}

@@ -1,0 +1,200 @@
+// Every command: its help, its exit codes, and what the shell completes.
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { commands, wordOf } from '../../cli/commands/all.js';
+import { completionLines, completions } from '../../cli/commands/completions.js';
+import type { Command } from '../../cli/commands/define.js';
+import { drawSample } from '../../data/sample.js';
+import { trimap } from '../helpers/cli.js';
+import { inDirectory, root } from '../helpers/data.js';
+import { skip } from '../helpers/skip.js';
+
+const test = suite('cli/shell');
+
+/** Every command by its words. */
+const all = new Map<string, Command>(
+  commands.flatMap((entry) =>
+    'commands' in entry
+      ? entry.commands.map((one): [string, Command] => [`${entry.name} ${wordOf(one)}`, one])
+      : [[wordOf(entry), entry]],
+  ),
+);
+
+/** Runs `job` on all, a few at a time. */
+async function each<T>(items: Iterable<T>, job: (item: T) => Promise<void>): Promise<void> {
+  const queue = [...items];
+  const worker = async () => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await job(item);
+  };
+  await Promise.all([worker(), worker(), worker()]);
+}
+
+test('every command has help with its flags, an example and the exit codes', () =>
+  each(all, async ([words, { flags, example }]) => {
+    const { code, stdout, stderr } = await trimap(tmpdir(), [...words.split(' '), '--help']);
+    assert.equal([code, stderr], [0, ''], words);
+    for (const flag of Object.keys(flags)) assert.ok(stdout.includes(`--${flag}`), `${words}: --${flag}`);
+    assert.ok(example[0] === words || example[0].startsWith(`${words} `), `${words}: its example is of it`);
+    assert.ok(stdout.includes(`  trimap ${example[0]}\n`), `${words}: ${stdout}`);
+    assert.match(stdout.replace(/\s+/g, ' '), /Exit codes: 0 done, 1 .*, 2 .*, 3 .*, 4 .*, 130 interrupted/);
+  }));
+
+const none = ['--adapter', 'no such adapter'];
+const nowhere = ['--data-path', 'nowhere'];
+const foreign = ['--model', 'foreign.safetensors'];
+
+/** What ends each command with which exit code; 1 and 130 are in the tests of the commands that have them. */
+const failures: Record<string, readonly (readonly [code: number, ...words: string[]])[]> = {
+  train: [
+    [2, '--size', '7'],
+    [3, ...nowhere],
+    [4, ...none],
+  ],
+  evaluate: [[2], [3, ...foreign]],
+  predict: [[2], [2, 'x.jpg'], [3, 'nowhere.jpg', ...foreign]],
+  augment: [
+    [2, '--recipe', 'report9'],
+    [3, ...nowhere],
+    [4, '--data-path', 'pets', ...none],
+  ],
+  stats: [[2], [3, ...nowhere]],
+  check: [[2], [3, ...nowhere]],
+  download: [[2, '--url', 'pets']],
+  doctor: [
+    [2, '--nonsense'],
+    [3, ...nowhere],
+    [4, ...none],
+  ],
+  info: [
+    [2, '--size', '64'],
+    [4, ...none],
+  ],
+  verify: [
+    [2, '--nonsense'],
+    [4, ...none],
+  ],
+  'bench kernels': [
+    [2, '--rounds', '0'],
+    [4, ...none],
+  ],
+  'bench step': [
+    [2, '--base-width', '3'],
+    [4, ...none],
+  ],
+  'bench data': [
+    [2, '--compare', 'nowhere.json'],
+    [4, ...none],
+  ],
+};
+
+test('exit codes: 2 for the command line, 3 for the data, 4 for the device', () =>
+  inDirectory(async (directory) => {
+    await drawSample(join(directory, 'pets'), { count: 10, minSize: 24, maxSize: 40, seed: 3 });
+    assert.equal(Object.keys(failures).sort(), [...all.keys()].sort(), 'a row for every command');
+    const rows = [...all.keys()].flatMap((words) => failures[words].map((row) => ({ words, row })));
+    await each(rows, async ({ words, row: [expected, ...rest] }) => {
+      const args = [...words.split(' '), ...rest];
+      const { code, stdout, stderr } = await trimap(directory, args);
+      assert.is(code, expected, `${args.join(' ')}: ${stdout}${stderr}`);
+      assert.not.match(stderr, /\n {4}at /);
+    });
+  }));
+
+test('README lists every command and the exit codes', () => {
+  const readme = readFileSync(join(root, 'README.md'), 'utf8');
+  for (const words of all.keys()) {
+    assert.ok(readme.includes(`| \`trimap ${words}`), `${words} has a row in README.md`);
+  }
+  for (const code of [0, 1, 2, 3, 4, 130]) assert.match(readme, new RegExp(`^\\| ${code} \\|`, 'm'));
+});
+
+test('doctor: ready here, and for each problem a command', () =>
+  inDirectory(async (directory) => {
+    const lines = async (args: string[]) => {
+      const { code, stdout } = await trimap(directory, ['doctor', '--json', ...args]);
+      const findings = stdout.trim().split('\n');
+      return { code, findings: findings.map((line) => JSON.parse(line) as Record<string, unknown>) };
+    };
+    const well = await lines([]);
+    assert.is(well.code, 0, JSON.stringify(well.findings));
+    for (const subject of [
+      'Node',
+      'adapter',
+      'driver',
+      'features',
+      'limits',
+      'memory',
+      'arithmetic',
+      'writing',
+      'disk',
+      'data',
+    ]) {
+      assert.ok(
+        well.findings.some((finding) => finding.subject === subject),
+        subject,
+      );
+    }
+    // A file where runs are to lie, and half a data set.
+    writeFileSync(join(directory, 'runs'), '');
+    mkdirSync(join(directory, 'oxford-iiit-pet', 'images'), { recursive: true });
+    const ill = await lines([]);
+    assert.is(ill.code, 1);
+    const problems = ill.findings.filter(({ state }) => state === 'problem');
+    assert.equal(
+      problems.map(({ subject, exitCode }) => [subject, exitCode]),
+      [
+        ['writing', 1],
+        ['data', 3],
+      ],
+    );
+    assert.match(String(problems[0].command), /^mv '.*runs' '.*runs\.old'$/);
+    assert.is(problems[1].command, "npx trimap check --data-path 'oxford-iiit-pet'");
+    const text = await trimap(directory, ['doctor', '--quiet', ...none]);
+    assert.is(text.code, 4);
+    assert.match(text.stdout, /^problem +adapter +no WebGPU adapter matches/);
+    assert.not.match(text.stdout, /^ok/m);
+  }));
+
+const offered = (...words: string[]) => completions(words).map(({ word }) => word);
+
+test('completion: commands, flags, and values where there is a list', () => {
+  assert.equal(offered('tr'), ['train']);
+  assert.ok(offered('').length === commands.length);
+  assert.equal(offered('bench', 's'), ['step']);
+  assert.equal(offered('train', '--ep'), ['--epochs']);
+  assert.equal(offered('train', '--net', 'resnet34-unet-bri'), [
+    'resnet34-unet-bridge-dropout',
+    'resnet34-unet-bridge',
+  ]);
+  assert.equal(offered('train', '--no-fuse', '--net', 'unet-u'), ['unet-upfirst']);
+  for (const words of [
+    ['train', '--epochs', ''],
+    ['train', '-e', ''],
+    ['predict', ''],
+    ['nonsense', ''],
+  ]) {
+    assert.equal(offered(...words), [], `${words.join(' ')}: file names`);
+  }
+  assert.equal(completionLines(['bench', 'st'], true), ['step:whole training and inference steps of a network']);
+});
+
+test('completion: the script in bash', () =>
+  inDirectory(async (directory) => {
+    if (spawnSync('bash', ['--version']).status !== 0) return skip('there is no bash');
+    const main = join(root, 'dist', 'cli', 'main.js');
+    writeFileSync(join(directory, 'trimap'), `#!/bin/sh\nexec '${process.execPath}' '${main}' "$@"\n`, { mode: 0o755 });
+    const script = `
+      source <(trimap completion)
+      COMP_WORDS=(trimap train --optimizer ad) COMP_CWORD=3
+      _trimap_yargs_completions
+      echo "\${COMPREPLY[@]}"`;
+    const env = { ...process.env, SHELL: '/bin/bash', PATH: `${directory}:${process.env.PATH}` };
+    const { stdout, stderr } = spawnSync('bash', ['-c', script], { encoding: 'utf8', env });
+    assert.equal([stdout, stderr], ['adam adamw\n', '']);
+  }));
+
+test.run();
