@@ -51,8 +51,7 @@ export function specialise(file: string, source: string, constants: Constants): 
     if (/^\s*(enable|diagnostic|requires)\b/.test(text)) front = i + 1;
   });
   const half =
-    types.some(([, value]) => isHalf(String(value))) &&
-    !out.some((text) => /^\s*enable\s+f16\s*;/.test(text));
+    types.some(([, value]) => isHalf(String(value))) && !out.some((text) => /^\s*enable\s+f16\s*;/.test(text));
   const declared = [
     ...(half ? ['enable f16;'] : []),
     ...Object.entries(constants).map(
