@@ -4,22 +4,24 @@ import { type Cache, openCache } from '../data/cache.js';
 import { openDataset } from '../data/dataset.js';
 import { plural } from '../data/errors.js';
 import { drawSample } from '../data/sample.js';
+import { applySplit } from '../data/split.js';
 import { borderRules } from './border.js';
 import type { Progress } from './progress.js';
 import type { RunSettings } from './settings.js';
 
 export type DataSettings = Pick<RunSettings, 'dataPath' | 'sample' | 'onBadFile' | 'size' | 'seed'> &
-  Partial<Pick<RunSettings, 'border'>>;
+  Partial<Pick<RunSettings, 'border' | 'split'>>;
 
 /** Draws the sample if it is one, reads the folder, and brings its cache up to date. */
 export async function loadData(settings: DataSettings, progress: Progress): Promise<Cache> {
-  const { dataPath, sample, onBadFile, size, seed, border = 'pet' } = settings;
+  const { dataPath, sample, onBadFile, size, seed, border = 'pet', split = null } = settings;
   if (sample) {
     const drew = await drawSample(dataPath, sample, (done, total) => progress.update('drawing', done, total));
     if (drew) progress.line(`drew ${plural(sample.count, 'photo')} of animals with their masks into ${dataPath}`);
   }
   progress.line(`data: ${dataPath}`);
-  const dataset = openDataset(dataPath, { seed, onBadFile });
+  const opened = openDataset(dataPath, { seed, onBadFile });
+  const dataset = split === null ? opened : applySplit(opened, split);
   for (const note of dataset.notes) progress.line(`data: ${note}`);
   if (dataset.maskRule === 'trimap') progress.line(`data: trimaps: ${borderRules[border]}`);
   const start = performance.now();

@@ -50,7 +50,10 @@ export async function evaluate(flags: EvaluateFlags): Promise<number> {
   progress.line(`evaluating ${model} on the ${split} photos`);
   const checkpoint = readCheckpoint(model);
   const { settings: trained } = requireInfo(checkpoint);
-  const own = flags.dataPath === undefined ? {} : { dataPath: resolve(flags.dataPath), sample: null };
+  const own = flags.dataPath === undefined ? {} : { dataPath: resolve(flags.dataPath), sample: null, split: null };
+  if (flags.dataPath !== undefined && trained.split) {
+    progress.line(`split: that of ${flags.dataPath} itself; the training had the one of ${trained.split}`);
+  }
   const settings: RunSettings = {
     ...trained,
     ...own,

@@ -5,9 +5,11 @@
 import type { Cache } from '../data/cache.js';
 import type { Environment } from './environment.js';
 import type { Evaluation, Evaluator } from './evaluation.js';
-import type { Progress } from './progress.js';
+import { jsonLines } from './jsonLines.js';
+import type { OutputFlags, Progress } from './progress.js';
 import type { EpochRecord, RunFolder } from './runFolder.js';
 import type { RunSettings } from './settings.js';
+import { tensorBoard } from './tensorboard/observer.js';
 
 /** A run, from the first step to the last; `history` grows. */
 export interface RunStart {
@@ -77,8 +79,11 @@ export interface RunObserver {
   stopped?(run: RunStart): void | Promise<void>;
 }
 
-/** Those that watch a run of these settings. */
-export const observersOf = (_settings: RunSettings): RunObserver[] => [];
+/** Those that watch a run of these settings. The event files come before the line that says an epoch is done. */
+export const observersOf = (settings: RunSettings, { json }: OutputFlags): RunObserver[] => [
+  ...(settings.tensorboard ? [tensorBoard()] : []),
+  ...(json ? [jsonLines()] : []),
+];
 
 /** Tells all observers, and the user what goes wrong with one. */
 export class Observers {

@@ -53,9 +53,9 @@ export class Progress {
   }
 
   /** A line that stays. */
-  line(text: string): void {
+  line(text: string, colour?: Paint): void {
     if (this.quiet) this.onLine?.(text);
-    else this.result(text);
+    else this.result(text, colour);
   }
 
   /** A line that is shown under --quiet, too: what the command was run for. */

@@ -1,5 +1,4 @@
 /** A training run: plans, epochs with validation, checkpoints, the folder that all of it goes into. */
-import { plural } from '../data/errors.js';
 import type { Cache } from '../data/cache.js';
 import type { Device } from '../engine/device.js';
 import { EarlyStopping } from '../engine/earlyStopping.js';
@@ -23,14 +22,15 @@ import { trainingPhotos } from './dataLoading.js';
 import { describeSession, type Environment } from './environment.js';
 import { Interrupted } from './errors.js';
 import { baselines, type Evaluation, Evaluator, type Scores } from './evaluation.js';
+import { EpochTable } from './epochTable.js';
 import { finish } from './finish.js';
 import { StopRequest } from './interrupt.js';
 import { Observers, observersOf } from './observers.js';
-import { duration, mebibytes, type Progress } from './progress.js';
+import { duration, mebibytes, type OutputFlags, type Progress } from './progress.js';
 import { type EpochRecord, RunFolder } from './runFolder.js';
 import type { RunLog } from './runLog.js';
 import { modelSettings, type RunSettings, trainingSettings } from './settings.js';
-import { percent, Trainer } from './trainer.js';
+import { Trainer } from './trainer.js';
 
 /** A run that goes on: its folder, its last checkpoint and what that says. */
 export interface Resumed {
@@ -45,6 +45,7 @@ export interface Job {
   settings: RunSettings;
   progress: Progress;
   log: RunLog;
+  output: OutputFlags;
   /** Where the run goes: a folder, or a name in runs/. */
   place: { path?: string; name: string };
   /** Weights to start from. */
@@ -56,7 +57,7 @@ export interface Job {
 export async function run(job: Job): Promise<void> {
   const { device, settings, progress, log, initial, resumed } = job;
   const variables = new Variables(device);
-  const microBatches = choosePart(device, settings, progress);
+  const microBatches = chooseParts(device, settings, progress);
   progress.line('compiling the training step ...');
   const step = await TrainingStep.compile(device, variables, trainingSettings(settings, microBatches));
   describeStep(step, variables, settings, progress);
@@ -91,6 +92,7 @@ class Run {
   private readonly stopping?: EarlyStopping;
   private readonly observers: Observers;
   private readonly environment: Environment;
+  private readonly table: EpochTable;
   private savedAt = performance.now();
 
   constructor(
@@ -103,6 +105,7 @@ class Run {
   ) {
     const { device, cache, settings, progress, resumed } = job;
     this.state = { ...freshState(), ...resumed?.info.state };
+    this.table = new EpochTable(settings.epochs, progress);
     this.history = folder.readHistory(this.state.epoch);
     this.photos = trainingPhotos(cache);
     this.evaluator = new Evaluator(device, variables, {
@@ -118,7 +121,7 @@ class Run {
     this.environment = before
       ? { ...before, ended: null, resumed: [...before.resumed, session] }
       : { ...session, ended: null, resumed: [] };
-    this.observers = new Observers(observersOf(settings), {
+    this.observers = new Observers(observersOf(settings, job.output), {
       folder,
       settings,
       environment: this.environment,
@@ -196,7 +199,7 @@ class Run {
 
   /** Takes the epoch's scores into the history and the checkpoints. */
   private async endEpoch(validation: Evaluation): Promise<void> {
-    const { state, trainer, stopping, history, folder, job } = this;
+    const { state, trainer, stopping, history, folder } = this;
     const { scores } = validation;
     const record = this.record(scores);
     trainer.finishEpoch();
@@ -209,7 +212,7 @@ class Run {
     folder.writeHistory(history);
     if (isBest) await this.saveBest(scores);
     await this.saveLast(scores);
-    job.progress.line(epochLine(record, job.settings, isBest));
+    this.table.add(record, isBest);
     await this.observers.epoch({ record, isBest, validation });
   }
 
@@ -271,7 +274,7 @@ async function showBaselines({ cache, settings, progress }: Job): Promise<void> 
 }
 
 /** The parts that a batch is run in, as asked for or as few as fit; says so where it is more than one. */
-function choosePart(device: Device, settings: RunSettings, progress: Progress): number {
+export function chooseParts(device: Device, settings: RunSettings, progress: Progress): number {
   if (settings.microBatches !== 'auto') return settings.microBatches;
   const budget = settings.memoryBudget === null ? undefined : settings.memoryBudget * 2 ** 30;
   const choice = chooseMicroBatches(device, trainingSettings(settings, 1), budget);
@@ -286,7 +289,12 @@ const heldBytes = ({ memory }: Plan): number => memory.transient + memory.inputs
 
 const sum = (plans: readonly Plan[], of: (plan: Plan) => number) => plans.reduce((total, plan) => total + of(plan), 0);
 
-function describeStep(step: TrainingStep, variables: Variables, settings: RunSettings, progress: Progress): void {
+export function describeStep(
+  step: TrainingStep,
+  variables: Variables,
+  settings: RunSettings,
+  progress: Progress,
+): void {
   const plans = plansOf(step);
   progress.line(
     `plan: ${sum(plans, (plan) => plan.dispatchCount)} dispatches, ` +
@@ -298,19 +306,5 @@ function describeStep(step: TrainingStep, variables: Variables, settings: RunSet
         ? `computed again: ${describeCounts(plans.map(({ recomputed }) => recomputed))}; `
         : '') +
       `pipelines compiled in ${(sum(plans, (plan) => plan.compileMs) / 1000).toFixed(1)} s`,
-  );
-}
-
-function epochLine(record: EpochRecord, settings: RunSettings, isBest: boolean): string {
-  return (
-    `epoch ${record.epoch}/${settings.epochs}: training loss ${record.train_loss_augmented.toFixed(4)}, ` +
-    `Dice ${record.train_dice_augmented.toFixed(4)} (with augmentation), ` +
-    `validation loss ${record.valid_loss.toFixed(4)}, ` +
-    `Dice ${record.valid_dice.toFixed(4)}${isBest ? ' (best so far)' : ''}, IoU ${record.valid_iou.toFixed(4)}, ` +
-    `${settings.schedule.kind === 'constant' ? '' : `learning rate ${record.learning_rate.toPrecision(3)}, `}` +
-    `gradient norm ${record.gradient_norm.toFixed(2)}, ${record.images_per_second.toFixed(1)} images/s, ` +
-    `waiting for data ${percent(record.waiting)}` +
-    (record.loss_scale === undefined ? '' : `, loss scale ${record.loss_scale}`) +
-    (record.skipped_steps ? `, ${plural(record.skipped_steps, 'step')} skipped to lower it` : '')
   );
 }

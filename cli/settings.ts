@@ -48,6 +48,8 @@ export interface RunSettings extends ModelSettings {
   dataPath: string;
   /** The sample that is drawn at `dataPath`; null for the user's own data. */
   sample: SampleSettings | null;
+  /** File of names that says which photos are for what; null: the data set does. */
+  split: string | null;
   onBadFile: BadFilePolicy;
   augmentation: AugmentSettings;
   /** Images of one update. */
@@ -77,6 +79,8 @@ export interface RunSettings extends ModelSettings {
   initialWeights: string | null;
   /** Seconds after which the last checkpoint is written within an epoch. */
   saveEvery: number;
+  /** Whether the run writes event files for TensorBoard. */
+  tensorboard: boolean;
 }
 
 /** The flags of `train`; undefined where not given. */
@@ -85,6 +89,7 @@ export interface TrainFlags {
   config?: string;
   printConfig?: boolean;
   dataPath?: string;
+  split?: string;
   net?: NetworkName;
   epochs?: number;
   batchSize?: number;
@@ -110,6 +115,10 @@ export interface TrainFlags {
   run?: string;
   name?: string;
   saveEvery?: number;
+  tensorboard?: boolean;
+  dryRun?: boolean;
+  quiet?: boolean;
+  json?: boolean;
   onBadFile?: BadFilePolicy;
   adapter?: string;
 }
@@ -121,6 +130,8 @@ export interface ResumeFlags {
   epochs?: number;
   dataPath?: string;
   adapter?: string;
+  quiet?: boolean;
+  json?: boolean;
 }
 
 /** Report 3's training, with Dice of each image. */
@@ -134,6 +145,7 @@ const DEFAULTS: Omit<RunSettings, 'dataPath' | 'classes'> = {
   normalisation: IMAGENET,
   border: 'pet',
   sample: null,
+  split: null,
   onBadFile: 'stop',
   augmentation: defaultAugmentation,
   batchSize: 8,
@@ -152,6 +164,7 @@ const DEFAULTS: Omit<RunSettings, 'dataPath' | 'classes'> = {
   checkpointActivations: false,
   initialWeights: null,
   saveEvery: 300,
+  tensorboard: false,
 };
 
 /** A small job: on two cores 10 epochs take one to two minutes and reach a validation Dice of 0.87 to 0.89. */
@@ -217,6 +230,7 @@ const readers: {
     const size = integer(undefined, 16);
     return readFields(key, value, { count: integer(undefined, 1), minSize: size, maxSize: size, seed: integer() });
   },
+  split: (value) => (value === null ? null : resolve(String(value))),
   onBadFile: field(oneOf(['stop', 'skip'])),
   augmentation: checkAugmentation,
   batchSize: field(integer(undefined, 1)),
@@ -235,6 +249,7 @@ const readers: {
   checkpointActivations: field(trueOrFalse),
   initialWeights: (value) => (value === null ? null : resolve(String(value))),
   saveEvery: field(number(undefined, positive)),
+  tensorboard: field(trueOrFalse),
 };
 
 function readOptimizer(given: unknown, key: string): OptimizerSettings {
@@ -338,11 +353,13 @@ function settingsOf(flags: TrainFlags): Partial<RunSettings> {
     earlyStopping: earlyStopping === 0 ? null : earlyStopping,
     checkNumerics: flags.checkNumerics,
     saveEvery: flags.saveEvery,
+    tensorboard: flags.tensorboard,
     fuse: flags.noFuse ? false : undefined,
     precision: flags.precision,
     checkpointActivations: flags.checkpointActivations,
     ...(model === undefined ? {} : { initialWeights: resolve(model) }),
     ...(dataPath === undefined ? {} : { dataPath: resolve(dataPath), sample: null }),
+    ...(flags.split === undefined ? {} : { split: resolve(flags.split) }),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

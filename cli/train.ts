@@ -1,9 +1,10 @@
 /** `trimap train` and `trimap resume`: settings, device, data; `run.ts` does the rest. */
+import { resolve } from 'node:path';
 import { DataError } from '../data/errors.js';
 import type { Cache } from '../data/cache.js';
 import { readCheckpoint, requireState } from './checkpoint.js';
 import { loadData, trainingPhotos } from './dataLoading.js';
-import { Progress } from './progress.js';
+import { type OutputFlags, Progress } from './progress.js';
 import { type Resumed, run } from './run.js';
 import { RunFolder } from './runFolder.js';
 import { RunLog } from './runLog.js';
@@ -16,12 +17,14 @@ export async function train(flags: TrainFlags): Promise<number> {
     console.log(JSON.stringify(settings, null, 2));
     return 0;
   }
+  if (flags.dryRun) return (await import('./dryRun.js')).dryRun(settings, flags);
   const { net, baseWidth, size, batchSize, epochs, learningRate, loss, optimizer } = settings;
   return prepare(
     {
       settings,
       place: { path: flags.run, name: flags.name ?? net },
       adapter: flags.adapter,
+      output: flags,
     },
     `training: ${net} with base width ${baseWidth}, ${size}x${size} pixels, ${epochs} epochs of batches of ${batchSize}, ` +
       `loss ${loss.name}, ${optimizer.kind} at ${learningRate}, seed ${settings.seed}`,
@@ -33,9 +36,17 @@ export async function resume({ run: path, ...flags }: ResumeFlags): Promise<numb
   const checkpoint = readCheckpoint(folder.file('last'));
   const info = requireState(checkpoint);
   const settings = resumeSettings(path, info, folder.isFinished, flags);
+  // The file that it was read from may have changed.
+  if (settings.split !== null) settings.split = resolve(folder.file('split'));
   const { epoch, batch } = info.state;
   return prepare(
-    { settings, resumed: { folder, checkpoint, info }, place: { path, name: '' }, adapter: flags.adapter },
+    {
+      settings,
+      resumed: { folder, checkpoint, info },
+      place: { path, name: '' },
+      adapter: flags.adapter,
+      output: flags,
+    },
     `going on with ${path}: ${settings.net}, after epoch ${epoch} of ${settings.epochs}` +
       `${batch > 0 ? ` and ${batch} batches of the next` : ''}`,
   );
@@ -46,10 +57,11 @@ interface Preparation {
   resumed?: Resumed;
   place: { path?: string; name: string };
   adapter?: string;
+  output: OutputFlags;
 }
 
-async function prepare({ settings, resumed, place, adapter }: Preparation, title: string): Promise<number> {
-  const progress = new Progress();
+async function prepare({ settings, resumed, place, adapter, output }: Preparation, title: string): Promise<number> {
+  const progress = Progress.of(output);
   const log = new RunLog();
   progress.onLine = (line) => log.add(line);
   progress.line(title);
@@ -63,7 +75,7 @@ async function prepare({ settings, resumed, place, adapter }: Preparation, title
     progress.line(`adapter: ${device.description}`);
     cache = await loadData(settings, progress);
     checkSplits(cache, settings, resumed, progress);
-    await run({ device, cache, settings, progress, log, place, initial, resumed });
+    await run({ device, cache, settings, progress, log, output, place, initial, resumed });
     return 0;
   } catch (error) {
     log.add(error instanceof Error ? (error.stack ?? error.message) : String(error));

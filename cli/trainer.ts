@@ -206,18 +206,18 @@ export class Trainer {
 
   private show(epoch: number): void {
     const { state, settings, batchesPerEpoch } = this;
-    this.progress.update(`epoch ${epoch}/${settings.epochs}`, state.batch, batchesPerEpoch, () => {
-      if (this.images === 0 || state.images === 0) return [`loss ${(state.lossSum / state.batch).toFixed(4)}`];
+    this.progress.update(`epoch ${epoch}/${settings.epochs}, step`, state.batch, batchesPerEpoch, () => {
+      const { loss, dice } = this.means;
+      const quality = [`loss ${loss.toFixed(4)}`, `Dice ${dice.toFixed(4)}`];
+      if (this.images === 0 || state.images === 0) return quality;
       const perSecond = this.images / this.seconds;
       const batchesLeft = (settings.epochs - state.epoch) * batchesPerEpoch - state.batch;
       return [
-        `loss ${(state.lossSum / state.batch).toFixed(4)}`,
+        ...quality,
         `${perSecond.toFixed(1)} images/s`,
         `${duration((batchesLeft * settings.batchSize) / perSecond)} left`,
-        `waiting for data ${percent(state.waitedSeconds / state.seconds)}`,
+        `waiting ${((100 * state.waitedSeconds) / state.seconds).toFixed(0)} %`,
       ];
     });
   }
 }
-
-export const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;

@@ -47,6 +47,9 @@ export const precision = (otherwise: string) =>
     oneOf('--precision', ['f32', 'f16']),
   );
 
+/** For commands that print many things one after another. */
+export const jsonLines = { ...json, describe: 'print JSON lines on stdout; text goes to stderr' } as const;
+
 export const quiet = { describe: 'show results and warnings alone', boolean: true } as const;
 
 export const model = (describe: string) => flag(describe, text('--model'));

@@ -7,11 +7,14 @@ import {
   checkpointActivations,
   dataPath,
   flag,
+  json,
+  jsonLines,
   lossNames,
   model,
   networkNames,
   onBadFile,
   precision,
+  quiet,
 } from './flags.js';
 
 const train = command({
@@ -20,6 +23,7 @@ const train = command({
   example: ['train --data-path pets --net resnet34-unet --epochs 10', 'train on your photos'],
   flags: {
     'data-path': dataPath,
+    split: flag("file of names for training, validation and test, such as a run's split.json", text('--split')),
     recipe: flag('training of one of the reports: report0 to report4; other flags override it', text('--recipe')),
     config: flag("file of settings, such as a run's settings.json; other flags override it", text('--config')),
     'print-config': { describe: 'print the resolved settings and do nothing else', boolean: true },
@@ -71,8 +75,15 @@ const train = command({
       'seconds after which the last checkpoint is written within an epoch: what a crash loses at most [300]',
       number('--save-every', 0),
     ),
+    tensorboard: { describe: "write TensorBoard's event files into the run's folder, too", boolean: true },
+    'dry-run': {
+      describe: 'load, build, do a few steps; print memory, speed and how long it would take; write nothing',
+      boolean: true,
+    },
     'on-bad-file': onBadFile,
     adapter,
+    quiet,
+    json: jsonLines,
   },
   run: async (given) => (await import('../train.js')).train(given),
 });
@@ -89,9 +100,20 @@ const resume = command({
     ),
     'data-path': flag('where the same photos are now [where they were]', text('--data-path')),
     adapter,
+    quiet,
+    json: jsonLines,
   },
   places: { run: { describe: "the run's folder", type: 'string', demandOption: true } },
   run: async (given) => (await import('../train.js')).resume(given),
 });
 
-export const trainingCommands = [train, resume];
+const runs = command({
+  name: 'runs [folder]',
+  describe: 'list the runs in a folder: epochs done, best and test Dice, whether they are finished',
+  example: ['runs', 'list what is in runs/'],
+  flags: { json },
+  places: { folder: { describe: 'folder that holds runs', type: 'string', default: 'runs' } },
+  run: async (given) => (await import('../runs.js')).runs(given),
+});
+
+export const trainingCommands = [train, resume, runs];

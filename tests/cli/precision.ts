@@ -20,7 +20,8 @@ const last = (run: string) => readCheckpoint(join(directory, run, 'last.safetens
 test('a run with f16 that goes on is the run that was never stopped', async () => {
   const whole = await trimap(directory, [...TRAIN, '-e', '2', '--run', 'whole']);
   assert.is(whole.code, 0, whole.stderr);
-  assert.match(whole.stdout, /^epoch 2\/2: .*, loss scale \d+(, \d+ steps? skipped to lower it)?$/m);
+  assert.match(whole.stdout, /^epoch .* scale +skipped$/m);
+  assert.match(whole.stdout, /^ *2\/2 .* % +\d+ +\d+$/m);
   const first = await trimap(directory, [...TRAIN, '-e', '1', '--run', 'parts']);
   assert.is(first.code, 0, first.stderr);
   const second = await trimap(directory, ['resume', 'parts', '-e', '2']);

@@ -63,7 +63,7 @@ test('a run says what it does, and writes settings, split, history, checkpoints,
     ' conv2dInputGradient+channelSlice, 18 reluGradient+batchNorm2dGradients; ',
     'all foreground',
     'all background',
-    'epoch 3/3: ',
+    '\n  3/3  ',
   ]) {
     assert.ok(first.stdout.includes(part), `"${part}" is not in: ${first.stdout}`);
   }
@@ -142,7 +142,7 @@ test('a run says what it does, and writes settings, split, history, checkpoints,
 
 test('stopped inside the run and resumed, a run ends with the same bits', async () => {
   const args = ['train', '--data-path', 'photos', ...TINY, '-e', '3', '--lr', '0.01', '--run', join('runs', 'stopped')];
-  const stopped = await trimap(directory, args, { stopAt: 'epoch 1/3:' });
+  const stopped = await trimap(directory, args, { stopAt: '\n  1/3  ' });
   assert.is(stopped.code, 130, stopped.stderr);
   assert.match(stopped.stderr, `go on with: trimap resume ${join('runs', 'stopped')}`);
   assert.ok(lastState('stopped').epoch < 3);
@@ -242,7 +242,7 @@ test('predict: files that are no photos, and weights that are no numbers', async
   await fails(3, ['predict', 'single.jpg', '--model', 'none.safetensors'], 'none.safetensors does not exist');
 });
 
-test('train from weights: they have to fit', async () => {
+test('train from weights, which have to fit, with the split of another run', async () => {
   const model = join('runs', 'unet', 'best.safetensors');
   const args = ['train', '--data-path', 'photos', '-e', '1', '--size', '32', '-b', '4'];
   await fails(
@@ -260,8 +260,21 @@ test('train from weights: they have to fit', async () => {
     '1 missing: head.bias',
     '1 unexpected: extra',
   );
-  const good = await trimap(directory, [...args, '--base-width', '2', '--model', model, '--run', join('runs', 'from')]);
+  const split = join('runs', 'unet', 'split.json');
+  const good = await trimap(directory, [
+    ...args,
+    '--base-width',
+    '2',
+    '--model',
+    model,
+    '--split',
+    split,
+    '--name',
+    'from',
+  ]);
   assert.is(good.code, 0, good.stderr);
+  assert.match(good.stdout, `split of ${at(split)}: 10 training, 2 validation, 2 test photos\n`);
+  assert.equal(json('runs', 'from', 'split.json'), json(split));
   assert.is(json('runs', 'from', 'best.json').settings.initialWeights, at(model));
 });
 

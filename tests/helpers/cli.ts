@@ -11,8 +11,19 @@ export interface Finished {
   stderr: string;
 }
 
-/** @param stopAt once a line of stdout contains it, the process gets SIGINT */
-export function trimap(cwd: string, args: readonly string[], { stopAt }: { stopAt?: string } = {}): Promise<Finished> {
+export interface TrimapOptions {
+  /** Once stdout contains it, the process gets the signal. */
+  stopAt?: string;
+  signal?: NodeJS.Signals;
+  /** Milliseconds between the two. */
+  delay?: number;
+}
+
+export function trimap(
+  cwd: string,
+  args: readonly string[],
+  { stopAt, signal = 'SIGINT', delay = 0 }: TrimapOptions = {},
+): Promise<Finished> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [MAIN, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
     let stdout = '';
@@ -22,7 +33,7 @@ export function trimap(cwd: string, args: readonly string[], { stopAt }: { stopA
       stdout += text;
       if (asked || stopAt === undefined || !stdout.includes(stopAt)) return;
       asked = true;
-      child.kill('SIGINT');
+      setTimeout(() => child.kill(signal), delay);
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
