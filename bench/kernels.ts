@@ -1,4 +1,4 @@
-import type { Device, KernelFamily } from '../engine/device.js';
+import type { Device } from '../engine/device.js';
 import { elementCount } from '../engine/layout.js';
 import { Plan } from '../engine/plan.js';
 import { Random } from '../engine/random.js';
@@ -104,14 +104,16 @@ async function prepare(device: Device, works: readonly Work[], allVariants: bool
       arms.push({ work, variant: shadersOf(plan), plan, error: null });
       continue;
     }
-    const { kernels, subgroupSize } = device.traits;
-    const others: KernelFamily[] = subgroupSize >= 8 ? ['tiled', 'subgroup'] : ['tiled'];
+    const { subgroupSize, maxTexelBytes } = device.traits;
+    const others = [device.withKernels('tiled')];
+    if (subgroupSize >= 8) others.push(device.withKernels('subgroup', false));
+    if (maxTexelBytes > 0) others.push(device.withKernels('subgroup'));
     const plain = await compile(device.withKernels('plain'), work);
     const reference = await plain.result();
     if (allVariants) arms.push({ work, variant: shadersOf(plain.plan), plan: plain.plan, error: 0 });
     else plain.plan.destroy();
-    for (const family of allVariants ? others : [kernels]) {
-      const { plan, result } = await compile(device.withKernels(family), work);
+    for (const other of allVariants ? others : [device]) {
+      const { plan, result } = await compile(other, work);
       const variant = shadersOf(plan);
       const error = relativeError(await result(), reference);
       if (!(error <= TOLERANCE)) {
@@ -125,7 +127,8 @@ async function prepare(device: Device, works: readonly Work[], allVariants: bool
   return arms;
 }
 
-const shadersOf = (plan: Plan): string => [...new Set(plan.dispatches.map(({ shader }) => shader))].join('+');
+const shadersOf = (plan: Plan): string =>
+  [...new Set(plan.dispatches.map(({ shader, texels }) => shader + (texels.length > 0 ? ' (texels)' : '')))].join('+');
 
 /** A plan of one call with random inputs, run once. */
 async function compile(device: Device, { node }: Work): Promise<{ plan: Plan; result(): Promise<Float32Array> }> {

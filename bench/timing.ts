@@ -80,11 +80,7 @@ export async function dispatchTimes(device: Device, plan: Plan): Promise<Span[]>
     plan.run({
       timestamps: (dispatch) => {
         const at = 2 * (dispatch % DISPATCHES_OF_A_SET);
-        return {
-          querySet: sets[Math.floor(dispatch / DISPATCHES_OF_A_SET)],
-          beginningOfPassWriteIndex: at,
-          endOfPassWriteIndex: at + 1,
-        };
+        return { querySet: sets[Math.floor(dispatch / DISPATCHES_OF_A_SET)], begin: at, end: at + 1 };
       },
     });
     const encoder = gpu.createCommandEncoder();

@@ -1,9 +1,10 @@
 /**
- * The calls that are benched, taken from recorded steps: every different one of a training step of both nets, and of
- * further steps those whose op the two do not have.
+ * The calls that are benched, taken from recorded steps and fused as a plan fuses them: every different one of a training step
+ * of both nets, and of further steps those whose op the two do not have.
  */
 import { gradients } from '../engine/autograd.js';
 import type { Device } from '../engine/device.js';
+import { fuseNodes } from '../engine/fuse.js';
 import { Graph, type Node, Tensor } from '../engine/graph.js';
 import { conv2d } from '../engine/ops/conv2d.js';
 import { Variables } from '../engine/variables.js';
@@ -89,12 +90,13 @@ export function collectWorks(device: Device, sizes: WorkSizes): { works: Work[];
   };
   const record = (settings: TrainingSettings): Graph => recordTraining(own(), settings).pass.graph;
 
-  const main = [knownConvolution(), ...NETS.map((net) => record(stepSettings(net, sizes)))].flatMap(
-    ({ nodes }) => nodes,
-  );
-  const known = new Set(main.map(({ op }) => op));
-  const rest = [...further(sizes).map(record), inference(own(), sizes)].flatMap(({ nodes }) =>
-    nodes.filter(({ op }) => !known.has(op)),
+  // None of the outputs of these steps is a value that fusing would do away with.
+  const fusedNodes = ({ nodes }: Graph): Node[] => fuseNodes(nodes, [], device.traits.storageOffsetAlignment).nodes;
+
+  const main = [knownConvolution(), ...NETS.map((net) => record(stepSettings(net, sizes)))].flatMap(fusedNodes);
+  const known = new Set(main.map(({ op }) => op.name));
+  const rest = [...further(sizes).map(record), inference(own(), sizes)].flatMap((graph) =>
+    fusedNodes(graph).filter(({ op }) => !known.has(op.name)),
   );
   const works = new Map<string, Work>();
   const labels = new Map<string, number>();

@@ -5,14 +5,11 @@
 import { createRequire } from 'node:module';
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { DataError } from '../data/errors.js';
-import { DeviceError } from '../engine/device.js';
-import { SettingsError } from '../engine/settings.js';
 import { closest } from './arguments.js';
 import { commands, wordOf } from './commands/all.js';
 import type { Command, CommandGroup } from './commands/define.js';
 import { completionLines } from './commands/completions.js';
-import { Interrupted, RunError, UsageError } from './errors.js';
+import { explainError, UsageError } from './errors.js';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
@@ -104,28 +101,6 @@ function withHyphens(argv: readonly string[]): string[] {
   );
 }
 
-/** Errors that a user can act on, whose message says all, and their exit codes. */
-const expected: [kind: abstract new (...args: never[]) => Error, exitCode: number][] = [
-  [UsageError, 2],
-  [SettingsError, 2],
-  [DataError, 3],
-  [DeviceError, 4],
-  [Interrupted, 130],
-  [RunError, 1],
-];
-
-/** Says on stderr what went wrong, in one line if it was foreseen, and gives the exit code. */
-function report(error: unknown): number {
-  const exitCode = expected.find(([kind]) => error instanceof kind)?.[1];
-  if (exitCode === undefined) {
-    console.error(error);
-    return 1;
-  }
-  const { message } = error as Error;
-  console.error(error instanceof Interrupted ? message : `error: ${message}`);
-  return exitCode;
-}
-
 // `trimap verify --json | head` is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
@@ -145,5 +120,7 @@ try {
     process.exitCode = (await chosen?.()) ?? 0;
   }
 } catch (error) {
-  process.exitCode = report(error);
+  const { text, exitCode } = explainError(error);
+  console.error(text);
+  process.exitCode = exitCode;
 }

@@ -86,6 +86,8 @@ export class RunFolder {
     const folder = new RunFolder(path);
     if (!existsSync(folder.file('last'))) {
       const what = existsSync(path) ? `${path} holds no ${FILES.last}` : `${path} does not exist`;
+      const inRuns = join('runs', path);
+      if (existsSync(inRuns)) throw new DataError(`nothing to resume: ${what}; did you mean ${inRuns}?`);
       throw new DataError(`nothing to resume: ${what}; give the folder of a run, such as runs/unet`);
     }
     return folder;

@@ -4,6 +4,7 @@ import { DataError } from '../data/errors.js';
 import type { Cache } from '../data/cache.js';
 import { readCheckpoint, requireState } from './checkpoint.js';
 import { loadData, trainingPhotos } from './dataLoading.js';
+import { explainError } from './errors.js';
 import { type OutputFlags, Progress } from './progress.js';
 import { type Resumed, run } from './run.js';
 import { RunFolder } from './runFolder.js';
@@ -78,7 +79,7 @@ async function prepare({ settings, resumed, place, adapter, output }: Preparatio
     await run({ device, cache, settings, progress, log, output, place, initial, resumed });
     return 0;
   } catch (error) {
-    log.add(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    log.add(explainError(error).text);
     throw error;
   } finally {
     progress.clear();

@@ -1,4 +1,5 @@
 import { PipelineCache } from './pipelines.js';
+import { TEXEL_WIDTH, texelsAreRight } from './texels.js';
 
 /** Something about the adapter or device that the user has to mend; the CLI exits with code 4. */
 export class DeviceError extends Error {
@@ -20,6 +21,8 @@ export interface DeviceTraits {
   readonly uniformOffsetAlignment: number;
   /** Most workgroups in one dimension of a dispatch. */
   readonly maxWorkgroups: number;
+  /** Most bytes that may be read as texels (`texels.ts`); 0 where that does not pay or was found to be wrong. */
+  readonly maxTexelBytes: number;
 }
 
 /** What the engine needs from the place it runs in. */
@@ -43,6 +46,7 @@ const LIMITS = [
   'maxComputeWorkgroupSizeX',
   'maxComputeWorkgroupSizeY',
   'maxComputeWorkgroupsPerDimension',
+  'maxTextureDimension2D',
   'minStorageBufferOffsetAlignment',
   'minUniformBufferOffsetAlignment',
 ] as const;
@@ -97,6 +101,7 @@ export class Device {
     const subgroupSize = fixed ? info.subgroupMinSize : 0;
     const kernels = platform.kernels ?? (cpu && subgroupSize >= 8 ? 'subgroup' : 'tiled');
     checkKernels(kernels, subgroupSize, platform.name);
+    const texels = cpu && subgroupSize > 0 && (await texelsAreRight(gpu, { lanes: subgroupSize, idle: platform.idle }));
     return new Device(gpu, adapter, platform, {
       cpu,
       subgroupSize,
@@ -105,23 +110,27 @@ export class Device {
       storageOffsetAlignment: gpu.limits.minStorageBufferOffsetAlignment,
       uniformOffsetAlignment: gpu.limits.minUniformBufferOffsetAlignment,
       maxWorkgroups: gpu.limits.maxComputeWorkgroupsPerDimension,
+      maxTexelBytes: texels ? gpu.limits.maxTextureDimension2D * TEXEL_WIDTH * 16 : 0,
     });
   }
 
   /**
    * This device with other convolution kernels, to compare them; closing either closes both.
+   * @param texels false: they load from buffers also where textures would do
    * @throws DeviceError when the adapter lacks what they need
    */
-  withKernels(kernels: KernelFamily): Device {
+  withKernels(kernels: KernelFamily, texels = true): Device {
     checkKernels(kernels, this.traits.subgroupSize, this.platform.name);
-    return Object.assign(Object.create(this) as Device, { traits: { ...this.traits, kernels } });
+    const maxTexelBytes = texels ? this.traits.maxTexelBytes : 0;
+    return Object.assign(Object.create(this) as Device, { traits: { ...this.traits, kernels, maxTexelBytes } });
   }
 
   /** One line for people: who computes, and with which kernels. */
   get description(): string {
-    const { cpu, subgroupSize, kernels } = this.traits;
+    const { cpu, subgroupSize, kernels, maxTexelBytes } = this.traits;
     const lanes = subgroupSize ? `, subgroups of ${subgroupSize}` : '';
-    return `${this.platform.name}${cpu ? ' (software adapter on the processor)' : ''}${lanes}, ${kernels} convolutions`;
+    const texels = kernels === 'subgroup' && maxTexelBytes > 0 ? ' with texture loads' : '';
+    return `${this.platform.name}${cpu ? ' (software adapter on the processor)' : ''}${lanes}, ${kernels} convolutions${texels}`;
   }
 
   /** @throws DeviceError when the buffer is larger than the adapter allows */

@@ -68,7 +68,7 @@ function fuseGradients(nodes: readonly Node[], uses: Uses, count: Count): Node[]
   for (const node of nodes) {
     if (node.op !== reluGradientOp) continue;
     const [z, dz] = node.inputs;
-    const norm = z.producer!.inputs[0].producer;
+    const norm = z.producer?.inputs[0]?.producer;
     const readers = uses.of(node.outputs[0]);
     if (!norm || !isBatchNorm2d(norm) || readers.length === 0) continue;
     if (!readers.every((reader) => isGradientOf(reader, norm, node.outputs[0]))) continue;

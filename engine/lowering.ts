@@ -40,6 +40,8 @@ export interface Dispatch {
   params?: Readonly<Record<string, number>>;
   /** By the shader's variable names. */
   bindings: Readonly<Record<string, Binding>>;
+  /** Names of bindings that the shader, so specialised, declares as textures (`texels.ts`). */
+  texels?: readonly string[];
   workgroups: readonly [number, number, number];
 }
 
@@ -97,6 +99,17 @@ export class Lowering {
     if (range.count === tensor.shape[0]) return tensor;
     const bytes = tensor.bytes / tensor.shape[0];
     return { storage: tensor, offset: range.first * bytes, bytes: range.count * bytes };
+  }
+
+  /** Whether textures can stand in for all of these where they are read (`texels.ts`); the subgroup kernels ask. Texels are f32. */
+  texels(...bindings: readonly Binding[]): boolean {
+    const { kernels, maxTexelBytes } = this.traits;
+    const fits = (binding: Binding): boolean => {
+      if ('arena' in binding) return false;
+      const { dtype } = 'storage' in binding ? binding.storage : binding;
+      return dtype === 'f32' && binding.bytes <= maxTexelBytes;
+    };
+    return kernels === 'subgroup' && bindings.every(fits);
   }
 
   /**

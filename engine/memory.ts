@@ -1,15 +1,19 @@
 import { Scratch, type Storage } from './lowering.js';
 
-/** From the dispatch that first touches a storage to the last one, both included. */
-export interface Lifetime {
-  readonly storage: Storage;
+/** Bytes in use from one dispatch to another, both included. */
+export interface Span {
   readonly bytes: number;
   from: number;
   to: number;
 }
 
+/** From the dispatch that first touches a storage to the last one. */
+export interface Lifetime extends Span {
+  readonly storage: Storage;
+}
+
 /** The most bytes alive at one moment. */
-export function peakBytes(lifetimes: readonly Lifetime[]): number {
+export function peakBytes(lifetimes: readonly Span[]): number {
   const change = new Map<number, number>();
   for (const { from, to, bytes } of lifetimes) {
     change.set(from, (change.get(from) ?? 0) + bytes);
@@ -31,9 +35,9 @@ export function peakBytes(lifetimes: readonly Lifetime[]): number {
  *
  * @returns the bytes of each slot, and each storage's slot
  */
-export function assignSlots(lifetimes: readonly Lifetime[]): { slots: number[]; slotOf: Map<Lifetime, number> } {
-  const slots: { bytes: number; users: Lifetime[] }[] = [];
-  const slotOf = new Map<Lifetime, number>();
+export function assignSlots<T extends Span>(lifetimes: readonly T[]): { slots: number[]; slotOf: Map<T, number> } {
+  const slots: { bytes: number; users: T[] }[] = [];
+  const slotOf = new Map<T, number>();
   const bySize = lifetimes.slice().sort((a, b) => b.bytes - a.bytes || a.from - b.from);
   for (const lifetime of bySize) {
     // Slots were opened in falling size, so the last free one fits best.
@@ -47,8 +51,10 @@ export function assignSlots(lifetimes: readonly Lifetime[]): { slots: number[]; 
 
 /** Where the bytes of a plan go; variables (parameters, gradients, moments) are not the plan's. */
 export interface MemoryReport {
-  /** Buffers for values within a step. */
+  /** Buffers, and textures that stand in for them, for values within a step. */
   readonly transient: number;
+  /** What of it are textures (`texels.ts`). */
+  readonly texels: number;
   /** The most that is alive at one moment: what `transient` would be without any waste. */
   readonly peak: number;
   readonly inputs: number;
@@ -68,6 +74,7 @@ export function reportMemory(
   slots: readonly number[],
   slotOf: ReadonlyMap<Lifetime, number>,
   inputs: readonly number[],
+  textures: readonly number[],
 ): MemoryReport {
   const sum = (list: readonly number[]) => list.reduce((total, bytes) => total + bytes, 0);
   const storages = lifetimes.map((lifetime) => ({
@@ -79,11 +86,12 @@ export function reportMemory(
     slot: slotOf.get(lifetime)!,
   }));
   storages.sort((a, b) => b.bytes - a.bytes || a.from - b.from);
-  return { transient: sum(slots), peak: peakBytes(lifetimes), inputs: sum(inputs), storages };
+  const texels = sum(textures);
+  return { transient: sum(slots) + texels, texels, peak: peakBytes(lifetimes), inputs: sum(inputs), storages };
 }
 
 /** The report as a table, a line a storage. */
-export function describeMemory({ transient, peak, inputs, storages }: MemoryReport): string {
+export function describeMemory({ transient, texels, peak, inputs, storages }: MemoryReport): string {
   const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(2).padStart(9);
   const rows = storages.map(
     ({ name, shape, bytes, from, to, slot }) =>
@@ -91,6 +99,6 @@ export function describeMemory({ transient, peak, inputs, storages }: MemoryRepo
   );
   return [
     ...rows,
-    `${mebibytes(transient)} MiB  in all slots; ${mebibytes(peak).trim()} MiB alive at most, ${mebibytes(inputs).trim()} MiB of inputs`,
+    `${mebibytes(transient)} MiB  in all slots, ${mebibytes(texels).trim()} MiB of it textures; ${mebibytes(peak).trim()} MiB alive at most, ${mebibytes(inputs).trim()} MiB of inputs`,
   ].join('\n');
 }

@@ -5,7 +5,10 @@ import { type Constants, specialise } from './wgsl.js';
 export interface ShaderInterface {
   /** Fields of `struct Params`, in order. */
   params: { name: string; type: 'u32' | 'i32' | 'f32' }[];
-  /** Storage bindings by variable name; `element` is what the array is of. */
+  /**
+   * Storage bindings by variable name; those that are textures in some form of the shader are read-only. `element` is what the
+   * array is of.
+   */
   storage: Map<string, { binding: number; writable: boolean; element: string }>;
 }
 
@@ -20,6 +23,8 @@ export interface PipelineRequest {
   constants: Constants;
   /** Names of the storage variables in use; an entry point may use a part of those the file declares. */
   storage: readonly string[];
+  /** Those of them that are textures in this form. */
+  texels: readonly string[];
 }
 
 /** Reads `struct Params` and the bindings of group 0. */
@@ -61,7 +66,7 @@ export class PipelineCache {
   }
 
   static key(request: PipelineRequest): string {
-    return JSON.stringify([request.shader, request.entry, request.constants, request.storage]);
+    return JSON.stringify([request.shader, request.entry, request.constants, request.storage, request.texels]);
   }
 
   /** Starts compiling, or finds what was started before; ask for all before awaiting one, and they compile in parallel. */
@@ -75,7 +80,7 @@ export class PipelineCache {
     return pipeline;
   }
 
-  private async compile({ shader, entry, constants, storage }: PipelineRequest): Promise<Pipeline> {
+  private async compile({ shader, entry, constants, storage, texels }: PipelineRequest): Promise<Pipeline> {
     const file = `${shader}.wgsl`;
     const { code, lines } = specialise(file, this.platform.shaderText(shader), constants);
     const { params, storage: declared } = this.interfaceOf(shader);
@@ -84,7 +89,9 @@ export class PipelineCache {
       return {
         binding,
         visibility: GPUShaderStage.COMPUTE,
-        buffer: { type: writable ? 'storage' : 'read-only-storage' },
+        ...(texels.includes(name)
+          ? { storageTexture: { access: 'read-only', format: 'rgba32float' } }
+          : { buffer: { type: writable ? 'storage' : 'read-only-storage' } }),
       };
     });
     if (params.length > 0)

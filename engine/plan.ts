@@ -11,6 +11,7 @@ import { assignSlots, type Lifetime, type MemoryReport, reportMemory } from './m
 import { checkFinite, firstNonFinite, type NonFinite, type NumericsChecks } from './numerics.js';
 import type { Pipeline } from './pipelines.js';
 import { recomputeNodes } from './recompute.js';
+import { copyTexels, createTexels, planTexels, type TexelCopy, type TexelPlan } from './texels.js';
 import { isHalf } from './wgsl.js';
 
 export interface PlanOptions {
@@ -38,11 +39,22 @@ interface Command {
   pipeline: GPUComputePipeline;
   bindGroup: GPUBindGroup;
   workgroups: readonly [number, number, number];
+  /** What this dispatch reads from textures. */
+  texels: readonly string[];
+  /** Textures to be filled before. */
+  copies: readonly { from: Place; texture: GPUTexture }[];
+}
+
+/** Where a dispatch's begin and end are written. */
+interface Timestamps {
+  querySet: GPUQuerySet;
+  begin: number;
+  end: number;
 }
 
 interface RunOptions {
   goOn?: boolean;
-  timestamps?: (dispatch: number) => GPUComputePassTimestampWrites;
+  timestamps?: (dispatch: number) => Timestamps;
 }
 
 interface Place {
@@ -63,7 +75,7 @@ export class Plan {
     readonly device: Device,
     private readonly commands: readonly Command[],
     private readonly places: Places,
-    private readonly owned: readonly GPUBuffer[],
+    private readonly owned: readonly (GPUBuffer | GPUTexture)[],
     private readonly checks: NumericsChecks | undefined,
     readonly memory: MemoryReport,
     /** How many nodes of each kind stand for several that were recorded. */
@@ -76,14 +88,15 @@ export class Plan {
 
   /** Makes the plan: dead nodes dropped, the others fused, nodes lowered in the order they were recorded, memory assigned, pipelines compiled. */
   static async compile(device: Device, graph: Graph, options: PlanOptions): Promise<Plan> {
-    const { dispatches, lifetimes, slots, slotOf, checks, memory, fused, recomputed } = arrange(device, graph, options);
+    const arrangement = arrange(device, graph, options);
+    const { dispatches, lifetimes, slots, slotOf, checks, memory, fused, recomputed } = arrangement;
 
     const start = performance.now();
     const pipelines = await Promise.all(dispatches.map((dispatch) => requestPipeline(device, dispatch)));
     const compileMs = performance.now() - start;
 
     return device.checked('the plan', () => {
-      const owned: GPUBuffer[] = [];
+      const owned: (GPUBuffer | GPUTexture)[] = [];
       const places: Places = { of: new Map(), values: options.values };
       const own = (name: string, bytes: number, usage: GPUBufferUsageFlags): GPUBuffer => {
         const buffer = device.createBuffer(name, bytes, usage);
@@ -100,13 +113,17 @@ export class Plan {
         const slot = slotOf.get(lifetime)!;
         places.of.set(lifetime.storage, { buffer: buffers[slot], offset: 0, bytes: lifetime.bytes });
       }
+      const texels = makeTexels(device, arrangement.texels, arrangement.textures, places);
+      owned.push(...texels.textures);
       const uniforms = packUniforms(device, dispatches, own);
       const commands = dispatches.map((dispatch, i) => ({
         source: dispatch.source,
         shader: dispatch.shader,
         pipeline: pipelines[i].pipeline,
-        bindGroup: bind(device, dispatch, pipelines[i], places, uniforms[i]),
+        bindGroup: bind(device, dispatch, pipelines[i], places, uniforms[i], texels.viewsOf(dispatch)),
         workgroups: dispatch.workgroups,
+        texels: dispatch.texels ?? [],
+        copies: texels.copiesBefore(i),
       }));
       return new Plan(device, commands, places, owned, checks, memory, fused, recomputed, compileMs);
     });
@@ -117,7 +134,7 @@ export class Plan {
   }
 
   /** What is dispatched, in order, for profiles. */
-  get dispatches(): readonly Pick<Command, 'source' | 'shader'>[] {
+  get dispatches(): readonly Pick<Command, 'source' | 'shader' | 'texels'>[] {
     return this.commands;
   }
 
@@ -146,7 +163,7 @@ export class Plan {
   /**
    * Submits one step.
    * @param goOn adds to the counts of `checkNumerics` instead of beginning anew: the runs before belong to this one
-   * @param timestamps where to write when each dispatch began and ended; each is then a pass of its own
+   * @param timestamps where to write when each dispatch, with the copies that it needs, began and ended; each is then a pass of its own
    */
   run({ goOn = false, timestamps }: RunOptions = {}): void {
     this.device.check();
@@ -154,8 +171,26 @@ export class Plan {
     if (this.checks && !goOn) encoder.clearBuffer(this.places.of.get(this.checks.report)!.buffer);
     let pass: GPUComputePassEncoder | undefined;
     for (let i = 0; i < this.commands.length; i++) {
-      const { pipeline, bindGroup, workgroups } = this.commands[i];
-      pass ??= encoder.beginComputePass(timestamps && { timestampWrites: timestamps(i) });
+      const { pipeline, bindGroup, workgroups, copies } = this.commands[i];
+      const time = timestamps?.(i);
+      if (copies.length > 0) {
+        pass?.end();
+        pass = undefined;
+        if (time) {
+          const timestampWrites = { querySet: time.querySet, beginningOfPassWriteIndex: time.begin };
+          encoder.beginComputePass({ timestampWrites }).end();
+        }
+        for (const { from, texture } of copies) copyTexels(encoder, from, texture);
+      }
+      pass ??= encoder.beginComputePass(
+        time && {
+          timestampWrites: {
+            querySet: time.querySet,
+            beginningOfPassWriteIndex: copies.length > 0 ? undefined : time.begin,
+            endOfPassWriteIndex: time.end,
+          },
+        },
+      );
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, bindGroup);
       pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2]);
@@ -194,7 +229,7 @@ export class Plan {
 
   /** Frees the plan's memory; variables keep theirs. */
   destroy(): void {
-    this.owned.forEach((buffer) => buffer.destroy());
+    this.owned.forEach((made) => made.destroy());
   }
 }
 
@@ -222,6 +257,9 @@ interface Arrangement {
   lifetimes: readonly Lifetime[];
   slots: readonly number[];
   slotOf: ReadonlyMap<Lifetime, number>;
+  texels: TexelPlan;
+  /** Sizes of the textures, and each copy's texture. */
+  textures: { slots: readonly number[]; slotOf: ReadonlyMap<TexelCopy, number> };
   checks: NumericsChecks | undefined;
   memory: MemoryReport;
   fused: Readonly<Record<string, number>>;
@@ -244,13 +282,11 @@ function arrange(device: Device, graph: Graph, options: PlanOptions): Arrangemen
   const lifetimes = findLifetimes(lowered, outputs).filter(({ storage }) => storage !== checks?.report);
   const dispatches = poison ? withPoison(device, lowered, lifetimes) : lowered;
   const { slots, slotOf } = assignSlots(lifetimes);
-  const memory = reportMemory(
-    lifetimes,
-    slots,
-    slotOf,
-    graph.inputs.map(({ bytes }) => bytes),
-  );
-  return { dispatches, lifetimes, slots, slotOf, checks, memory, fused, recomputed };
+  const texels = planTexels(device.pipelines, dispatches);
+  const textures = assignSlots(texels.copies);
+  const inputs = graph.inputs.map(({ bytes }) => bytes);
+  const memory = reportMemory(lifetimes, slots, slotOf, inputs, textures.slots);
+  return { dispatches, lifetimes, slots, slotOf, texels, textures, checks, memory, fused, recomputed };
 }
 
 /** The memory that a plan will take, without making any of it and without compiling anything. */
@@ -335,6 +371,7 @@ function requestPipeline(device: Device, dispatch: Lowered): Promise<Pipeline> {
     entry: dispatch.entry ?? 'main',
     constants: dispatch.constants ?? {},
     storage: names,
+    texels: dispatch.texels ?? [],
   });
 }
 
@@ -376,6 +413,30 @@ function resolve(binding: Binding, places: Places): GPUBufferBinding {
   const place = storage instanceof Scratch ? places.of.get(storage)! : placeOf(storage, places);
   const part = 'storage' in binding ? binding : { offset: 0, bytes: place.bytes };
   return { buffer: place.buffer, offset: place.offset + part.offset, size: part.bytes };
+}
+
+/** The textures of a plan, and who uses them. */
+function makeTexels(
+  { gpu }: Device,
+  { copies, of }: TexelPlan,
+  { slots, slotOf }: Arrangement['textures'],
+  places: Places,
+) {
+  const textures = slots.map((bytes, i) => createTexels(gpu, `texels ${i}`, bytes));
+  const views = textures.map((texture) => texture.createView());
+  return {
+    textures,
+    viewsOf: (dispatch: Lowered): ReadonlyMap<string, GPUTextureView> =>
+      new Map([...(of.get(dispatch) ?? [])].map(([name, copy]) => [name, views[slotOf.get(copy)!]])),
+    copiesBefore: (at: number) =>
+      copies
+        .filter(({ from }) => from === at)
+        .map((copy) => {
+          const { buffer, offset } = resolve(copy.storage, places);
+          const from = { buffer, offset: (offset ?? 0) + copy.offset, bytes: copy.length };
+          return { from, texture: textures[slotOf.get(copy)!] };
+        }),
+  };
 }
 
 /** Lays the parameter blocks of all dispatches into one uniform buffer; equal blocks share a place. */
@@ -431,11 +492,12 @@ function bind(
   pipeline: Pipeline,
   places: Places,
   uniform: GPUBufferBinding | undefined,
+  views: ReadonlyMap<string, GPUTextureView>,
 ): GPUBindGroup {
   const { storage } = device.pipelines.interfaceOf(dispatch.shader);
   const entries: GPUBindGroupEntry[] = Object.entries(dispatch.bindings).map(([name, binding]) => ({
     binding: storage.get(name)!.binding,
-    resource: resolve(binding, places),
+    resource: views.get(name) ?? resolve(binding, places),
   }));
   if (uniform) entries.push({ binding: 0, resource: uniform });
   return device.gpu.createBindGroup({ label: dispatch.node, layout: pipeline.layout, entries });

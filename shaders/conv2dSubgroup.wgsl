@@ -7,14 +7,16 @@ diagnostic(off, subgroup_uniformity);
 //   transposed = 1 is done in strideY*strideX phases, the output pixels of one residue (oy % strideY, ox % strideX):
 //   all of them use the same taps, and phase and tap give the input pixel without division.
 //
-// x, y, w, bias: as in conv2dPlain
-// Tile: a workgroup is one subgroup and computes PIXELS pixels x 4*LANES channels; a lane owns four neighbours.
+// x, w, bias: as in conv2dPlain; y the same memory as f32. TEXELS not 0: x and w in textures (engine/texels.ts)
+// Tile: a workgroup is one subgroup and computes PIXELS pixels x LANES*VECTORS channels; a lane owns channels LANES
+//   apart.
 //   On a software adapter a load costs more than 100 multiply-adds, one gather per lane, and broadcasts are nearly
 //   free: so the lanes load the quads of LANES different pixels, and subgroupBroadcast spreads them.
 //   Measured, 3x3 stride 2, 64->128 channels, 32x32, N=2, on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz
 //   Xeon: 8, 16, 32, 64 pixels give 14, 19, 19, 16 GFLOP/s and take 0.5, 0.9, 2, 6 s to compile; larger bodies leave
 //   the instruction cache.
-// Dispatch: x*y >= tiles of the largest phase, z = phases * blocks of 4*LANES channels. Assigns y, pads included.
+// Dispatch: x*y >= tiles of the largest phase, z = phases * blocks of LANES*VECTORS
+//   channels. Assigns y, pads included.
 
 struct Params {
   batch: u32,
@@ -35,10 +37,31 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
+#if TEXELS
+@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var w: texture_storage_2d<rgba32float, read>;
+
+fn loadX(i: u32) -> vec4f {
+  return textureLoad(x, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
+}
+
+fn loadW(i: u32) -> vec4f {
+  return textureLoad(w, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
+}
+#else
 @group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> y: array<Quad>;
+
+fn loadX(i: u32) -> vec4f {
+  return vec4f(x[i]);
+}
+
+fn loadW(i: u32) -> vec4f {
+  return w[i];
+}
+#end
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<Scalar>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -52,7 +75,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var filterStep = vec2i(1);
   var firstTap = vec2i();
   var offset = -vec2i(params.padTop, params.padLeft);
-  let blocks = (params.outputQuads + ${LANES - 1}u) / ${LANES}u;
+  let channels = params.outputQuads * 4u;
+  let blocks = (channels + ${LANES * VECTORS - 1}u) / ${LANES * VECTORS}u;
   let kernel = vec2i(vec2u(params.kernelHeight, params.kernelWidth));
   var taps = kernel;
   if (params.transposed != 0u) {
@@ -74,8 +98,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (start >= pixels) {
     return;
   }
-  let o4 = (group.z % blocks) * ${LANES}u + lane;
-  let o4Safe = min(o4, params.outputQuads - 1u);
+  let o = (group.z % blocks) * ${LANES * VECTORS}u + lane;
+#for v in 0..VECTORS
+  let o${v} = min(o + ${v * LANES}u, channels - 1u);
+#end
 
   // Lane l prepares pixels start + l, start + LANES + l, ...
 #for g in 0..PIXELS / LANES
@@ -87,22 +113,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let ix${g} = mx${g} * inStep.y + offset.y;
   let oy${g} = my${g} * outStep.x + phase.x;
   let ox${g} = mx${g} * outStep.y + phase.y;
-  let to${g} = u32((n${g} * i32(params.outputHeight) + oy${g}) * i32(params.outputWidth) + ox${g}) * params.outputQuads;
+  let to${g} = u32((n${g} * i32(params.outputHeight) + oy${g}) * i32(params.outputWidth) + ox${g}) * channels;
 #end
-  var start4 = vec4f();
+#for v in 0..VECTORS
+  var start${v} = 0.0;
   if (params.hasBias != 0u) {
-    start4 = bias[o4Safe];
+    start${v} = bias[o${v}];
   }
 #for p in 0..PIXELS
-#for v in 0..4
-  var a${p}_${v} = start4[${v}];
+  var a${p}_${v} = start${v};
 #end
 #end
 
   let inputHeight = i32(params.inputHeight);
   let inputWidth = i32(params.inputWidth);
   let inputQuads = i32(params.inputQuads);
-  let filterRow = params.kernelHeight * params.kernelWidth * params.outputQuads * 4u;
+  let filterRow = params.kernelHeight * params.kernelWidth * channels;
   for (var a = 0; a < taps.x; a++) {
     for (var b = 0; b < taps.y; b++) {
 #for g in 0..PIXELS / LANES
@@ -112,20 +138,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       let from${g} = select(0, ((n${g} * inputHeight + y${g}) * inputWidth + x${g}) * inputQuads, inside${g});
 #end
       let tap = u32((firstTap.x + a * filterStep.x) * kernel.y + firstTap.y + b * filterStep.y);
-      var at = (tap * params.outputQuads + o4Safe) * 4u;
+      var at = tap * channels;
       for (var r4 = 0; r4 < inputQuads; r4++) {
-#for v in 0..4
-        let w${v} = w[at + ${v}u];
+#for v in 0..VECTORS
+        let w${v} = loadW(at + o${v});
 #end
 #for g in 0..PIXELS / LANES
         {
-          let q = select(vec4f(), vec4f(x[from${g} + r4]), inside${g});
+          let q = select(vec4f(), loadX(u32(from${g} + r4)), inside${g});
 #for l in 0..LANES
           {
 #for j in 0..4
             let b${j} = subgroupBroadcast(q[${j}], ${l}u);
 #end
-#for v in 0..4
+#for v in 0..VECTORS
             a${g * LANES + l}_${v} = fma(b3, w${v}[3], fma(b2, w${v}[2],
               fma(b1, w${v}[1], fma(b0, w${v}[0], a${g * LANES + l}_${v}))));
 #end
@@ -138,12 +164,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
   }
 
-  if (o4 < params.outputQuads) {
-    let count = pixels - start;
+  let count = pixels - start;
+#for v in 0..VECTORS
+  if (o + ${v * LANES}u < channels) {
 #for p in 0..PIXELS
     if (${p} < count) {
-      y[subgroupBroadcast(to${p / LANES}, ${p % LANES}u) + o4] = Quad(vec4f(a${p}_0, a${p}_1, a${p}_2, a${p}_3));
+      y[subgroupBroadcast(to${p / LANES}, ${p % LANES}u) + o${v}] = Scalar(a${p}_${v});
     }
 #end
   }
+#end
 }

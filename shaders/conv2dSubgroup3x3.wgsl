@@ -4,16 +4,16 @@ diagnostic(off, subgroup_uniformity);
 //
 //   y[n,oy,ox,o] = bias[o] + sum over ky,kx,r of x[n, oy+ky-padTop, ox+kx-padLeft, r] * w[r,ky,kx,o]
 //
-// x, w, bias: as in conv2dPlain; y the same memory as f32
-// Tile: a workgroup is one subgroup and computes ROWS x COLUMNS pixels x LANES channels; a lane owns one channel. The
-//   input tile with its border is gathered once per quad of channels, LANES pixels at a time, and serves all nine taps
-//   by subgroupBroadcast. Loads are the price on a software adapter: 22 gathers feed 2304 multiply-adds per lane at 8x8
-//   pixels and 8 lanes. More accumulators than registers do not hurt; a row of taps at a time keeps the blocks of code
-//   short enough for LLVM.
+// x, w, bias: as in conv2dPlain; y the same memory as f32. TEXELS not 0: x and w in textures (engine/texels.ts)
+// Tile: a workgroup is one subgroup and computes ROWS x COLUMNS pixels x LANES*VECTORS channels; a lane owns channels
+//   LANES apart. The input tile with its border is gathered once per quad of channels, LANES pixels at a time, and
+//   serves all nine taps by subgroupBroadcast. Loads are the price on a software adapter: 31 gathers feed 4608
+//   multiply-adds per lane at 8x8 pixels, two vectors and 8 lanes. More accumulators than registers do not hurt; a row
+//   of taps at a time keeps the blocks of code short enough for LLVM.
 //   Measured, 64->64 channels, 64x64, N=2: 22 GFLOP/s on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz
 //   Xeon, and 4 s to compile. No gain: row by row over all four channels (19), three multiply-adds on one accumulator
 //   in a row (18).
-// Dispatch: x = tiles along the row, y = batch * tiles along the column, z = blocks of LANES channels.
+// Dispatch: x = tiles along the row, y = batch * tiles along the column, z = blocks of LANES*VECTORS channels.
 // Assigns y, pads included.
 
 struct Params {
@@ -30,8 +30,29 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
+#if TEXELS
+@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var w: texture_storage_2d<rgba32float, read>;
+
+fn loadX(i: u32) -> vec4f {
+  return textureLoad(x, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
+}
+
+fn loadW(i: u32) -> vec4f {
+  return textureLoad(w, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
+}
+#else
 @group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
+
+fn loadX(i: u32) -> vec4f {
+  return vec4f(x[i]);
+}
+
+fn loadW(i: u32) -> vec4f {
+  return w[i];
+}
+#end
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<Scalar>;
 
@@ -42,9 +63,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let top = group.y % tilesDown * ${ROWS}u;
   let left = group.x * ${COLUMNS}u;
   let channels = params.outputQuads * 4u;
-  let o = group.z * ${LANES}u + lane;
-  let oSafe = min(o, channels - 1u);
-  if (n >= params.batch || left >= params.outputWidth || group.z * ${LANES}u >= channels) {
+  let o = group.z * ${LANES * VECTORS}u + lane;
+#for v in 0..VECTORS
+  let o${v} = min(o + ${v * LANES}u, channels - 1u);
+#end
+  if (n >= params.batch || left >= params.outputWidth || group.z * ${LANES * VECTORS}u >= channels) {
     return;
   }
   let inputHeight = i32(params.inputHeight);
@@ -57,24 +80,28 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let inside${g} = iy${g} >= 0 && iy${g} < inputHeight && ix${g} >= 0 && ix${g} < inputWidth;
   let from${g} = select(0u, u32((i32(n) * inputHeight + iy${g}) * inputWidth + ix${g}) * params.inputQuads, inside${g});
 #end
-  var start = 0.0;
+#for v in 0..VECTORS
+  var start${v} = 0.0;
   if (params.hasBias != 0u) {
-    start = bias[oSafe];
+    start${v} = bias[o${v}];
   }
 #for i in 0..ROWS
 #for j in 0..COLUMNS
-  var a${i}_${j} = start;
+  var a${v}_${i}_${j} = start${v};
+#end
 #end
 #end
 
   for (var r4 = 0u; r4 < params.inputQuads; r4++) {
 #for g in 0..((ROWS + 2) * (COLUMNS + 2) + LANES - 1) / LANES
-    let q${g} = select(vec4f(), vec4f(x[from${g} + r4]), inside${g});
+    let q${g} = select(vec4f(), loadX(from${g} + r4), inside${g});
 #end
-    let at = r4 * 9u * channels + oSafe;
+    let at = r4 * 9u * channels;
 #for ky in 0..3
 #for kx in 0..3
-    let w${ky}_${kx} = w[at + ${ky * 3 + kx}u * channels];
+#for v in 0..VECTORS
+    let w${ky}_${kx}_${v} = loadW(at + ${ky * 3 + kx}u * channels + o${v});
+#end
 #end
 #for c in 0..4
 #for i in 0..ROWS
@@ -84,7 +111,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
         ${((i + ky) * (COLUMNS + 2) + j) % LANES}u);
 #for kx in 0..3
 #if j - kx >= 0 && j - kx < COLUMNS
-      a${i}_${j - kx} = fma(b, w${ky}_${kx}[${c}], a${i}_${j - kx});
+#for v in 0..VECTORS
+      a${v}_${i}_${j - kx} = fma(b, w${ky}_${kx}_${v}[${c}], a${v}_${i}_${j - kx});
+#end
 #end
 #end
     }
@@ -94,16 +123,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #end
   }
 
-  if (o < channels) {
-    let to = ((n * params.outputHeight + top) * params.outputWidth + left) * channels + o;
+#for v in 0..VECTORS
+  if (o + ${v * LANES}u < channels) {
+    let to = ((n * params.outputHeight + top) * params.outputWidth + left) * channels + o${v};
 #for i in 0..ROWS
     if (top + ${i}u < params.outputHeight) {
 #for j in 0..COLUMNS
       if (left + ${j}u < params.outputWidth) {
-        y[to + (${i}u * params.outputWidth + ${j}u) * channels] = Scalar(a${i}_${j});
+        y[to + (${i}u * params.outputWidth + ${j}u) * channels] = Scalar(a${v}_${i}_${j});
       }
 #end
     }
 #end
   }
+#end
 }

@@ -32,7 +32,10 @@ export function widthFor(slots: number, lanes: number): 1 | 2 | 4 {
 }
 
 /** Types of the images' elements: x's by quads, the other's by as many numbers as a lane owns. */
-const storedAs = ({ dtype }: Tensor, width: 1 | 2 | 4) => ({ Quad: quadType(dtype), Stored: vectorType(dtype, width) });
+export const storedAs = ({ dtype }: Tensor, width: 1 | 2 | 4) => ({
+  Quad: quadType(dtype),
+  Stored: vectorType(dtype, width),
+});
 
 interface Operands {
   x: Tensor;

@@ -8,15 +8,17 @@
  * | gradient of the filter | filterGradient, taps shift x                        | filterGradient, taps shift dy |
  * | gradient of the bias   | channelSum                                          | channelSum                    |
  *
- * Shapes with kernels of their own: `convHead.ts`, `convInside.ts`.
+ * Shapes with kernels of their own: `convHead.ts`, `convInside.ts`, `convStem.ts`.
  */
 import type { DeviceTraits } from '../device.js';
 import { type Op, recordOne, type Tensor } from '../graph.js';
 import { byteLength, filterSizes, quadType, vec4s } from '../layout.js';
 import type { Binding, Lowering, Scratch, Storage } from '../lowering.js';
+import { TEXEL_SHIFT } from '../texels.js';
 import type { Constants } from '../wgsl.js';
 import { convolveHead, headFilterGradient, isHead } from './convHead.js';
 import { convolveInside, insideFilterGradient, isInside } from './convInside.js';
+import { convolveStem, isStem, stemFilterGradient } from './convStem.js';
 import { stridedSum } from './stridedSum.js';
 
 /** Rows, columns. */
@@ -55,18 +57,20 @@ interface ConvolveForm {
   /** Output pixels and channels of a workgroup; of the plain form, of a thread. */
   pixels: number;
   channels: number;
+  /** Rows and columns of the pixels, where they are a tile. */
+  tile?: Pair;
 }
-
-const TILE = 8;
 
 /**
  * The form of `convolve`, decided from shapes and adapter alone.
  * @param height, width, channels of the output, channels in whole vec4s
+ * @param texels whether textures can stand in for x and w
  */
 export function chooseConvolve(
   traits: DeviceTraits,
   geometry: Geometry,
   [batch, channels, height, width]: readonly number[],
+  texels = false,
 ): ConvolveForm {
   if (traits.kernels === 'plain') return { shader: 'conv2dPlain', constants: {}, pixels: 1, channels: 4 };
   if (traits.kernels === 'tiled') {
@@ -76,23 +80,66 @@ export function chooseConvolve(
     const constants = { PIXELS: size, CHANNELS: size, THREAD_PIXELS: perThread, THREAD_CHANNELS: perThread };
     return { shader: 'conv2dTiled', constants, pixels: size, channels: size };
   }
-  const lanes = traits.subgroupSize;
-  const pixels = Math.max(16, lanes);
-  const general = {
-    shader: 'conv2dSubgroup',
-    constants: { LANES: lanes, PIXELS: pixels },
-    pixels,
-    channels: 4 * lanes,
-  };
-  const down = Math.ceil(height / TILE);
-  if (!is3x3(geometry) || batch * down > traits.maxWorkgroups) return general;
-  // Flattened pixels waste nothing on small maps, but a block of 4*lanes channels does on narrow outputs; full tiles of
-  // the 3x3 form are about 1.2 times as fast (22 against 18 GFLOP/s on llvmpipe, 8 lanes, 2 cores).
-  const share = (size: number, block: number): number => size / (Math.ceil(size / block) * block);
-  const special = 1.2 * share(height, TILE) * share(width, TILE) * share(channels, lanes);
-  if (special < share(channels, 4 * lanes)) return general;
-  const constants = { LANES: lanes, ROWS: TILE, COLUMNS: TILE };
-  return { shader: 'conv2dSubgroup3x3', constants, pixels: TILE * TILE, channels: lanes };
+  return chooseSubgroup(traits, geometry, [batch, channels, height, width], texels);
+}
+
+/**
+ * Registers tiles of the subgroup forms: [rows, columns, vectors of channels] of the 3x3 form, [pixels, vectors] of the other.
+ * Wider ones do not pay: 12x8 pixels of two vectors are level with 8x8 and take half as long again to compile.
+ */
+const TILES = [
+  [8, 8, 2],
+  [8, 8, 1],
+  [4, 4, 4],
+] as const;
+const RUNS = [
+  [16, 4],
+  [32, 2],
+  [32, 1],
+] as const;
+
+/** The form with the least estimated cycles of the adapter: a multiply-add is one, and a load that of so many. */
+function chooseSubgroup(
+  { subgroupSize: lanes, maxWorkgroups }: DeviceTraits,
+  geometry: Geometry,
+  [batch, channels, height, width]: readonly number[],
+  texels: boolean,
+): ConvolveForm {
+  const load = texels ? 16 : 110;
+  const TEXELS = texels ? TEXEL_SHIFT : 0;
+  const blocks = (vectors: number): number => Math.ceil(channels / (lanes * vectors));
+  const forms: { cost: number; form: ConvolveForm }[] = [];
+  for (const [pixels, vectors] of RUNS) {
+    const size = Math.max(pixels, lanes);
+    // For each quad of input channels and tap.
+    const tile = size * vectors * 4 + load * (size / lanes + vectors);
+    forms.push({
+      cost: (9 * tile * (batch * height * width * blocks(vectors))) / size,
+      form: {
+        shader: 'conv2dSubgroup',
+        constants: { LANES: lanes, PIXELS: size, VECTORS: vectors, TEXELS },
+        pixels: size,
+        channels: lanes * vectors,
+      },
+    });
+  }
+  for (const [rows, columns, vectors] of is3x3(geometry) ? TILES : []) {
+    const [down, across] = [Math.ceil(height / rows), Math.ceil(width / columns)];
+    if (batch * down > maxWorkgroups) continue;
+    const border = (rows + 2) * (columns + 2);
+    const tile = 36 * rows * columns * vectors + load * (Math.ceil(border / lanes) + 9 * vectors);
+    forms.push({
+      cost: tile * batch * down * across * blocks(vectors),
+      form: {
+        shader: 'conv2dSubgroup3x3',
+        constants: { LANES: lanes, ROWS: rows, COLUMNS: columns, VECTORS: vectors, TEXELS },
+        pixels: rows * columns,
+        channels: lanes * vectors,
+        tile: [rows, columns],
+      },
+    });
+  }
+  return forms.reduce((best, other) => (other.cost < best.cost ? other : best)).form;
 }
 
 /**
@@ -106,16 +153,19 @@ export function convolve(
 ): void {
   if (isHead(to.traits, geometry, y)) return convolveHead(to, { x, w, bias, y });
   if (isInside(to.traits, geometry, x, y)) return convolveInside(to, { x, w, bias, y }, geometry);
+  if (isStem(to.traits, geometry, x)) return convolveStem(to, { x, w, bias, y }, geometry);
   const { kernel, stride, padding, transposed } = geometry;
   const [, , height, width] = y.shape;
   for (const range of to.batches(x, y)) {
-    const form = chooseConvolve(to.traits, geometry, [range.count, quads(y) * 4, height, width]);
+    const part = to.images(x, range);
+    const texels = to.texels(part, w);
+    const form = chooseConvolve(to.traits, geometry, [range.count, quads(y) * 4, height, width], texels);
     const blocks = Math.ceil((quads(y) * 4) / form.channels);
     let workgroups: readonly [number, number, number];
     if (form.shader === 'conv2dPlain') {
       workgroups = to.flat(range.count * height * width * quads(y));
-    } else if (form.shader === 'conv2dSubgroup3x3') {
-      workgroups = [Math.ceil(width / TILE), range.count * Math.ceil(height / TILE), blocks];
+    } else if (form.tile) {
+      workgroups = [Math.ceil(width / form.tile[1]), range.count * Math.ceil(height / form.tile[0]), blocks];
     } else {
       // Transposed, each residue of the output's pixels by the stride is a phase; the first one has the most pixels.
       const [down, across] = transposed ? stride : [1, 1];
@@ -145,8 +195,9 @@ export function convolve(
     to.dispatch({
       shader: form.shader,
       constants: { ...form.constants, Quad: quadType(x.dtype), Scalar: x.dtype },
-      params: form.shader === 'conv2dSubgroup3x3' ? params : { ...params, ...general },
-      bindings: { x: to.images(x, range), w, bias: bias ?? w, y: to.images(y, range) },
+      params: form.tile ? params : { ...params, ...general },
+      bindings: { x: part, w, bias: bias ?? w, y: to.images(y, range) },
+      texels: texels ? ['x', 'w'] : [],
       workgroups,
     });
   }
@@ -228,6 +279,7 @@ export function filterGradient(
 ): void {
   if (isHead(to.traits, geometry, dy)) return headFilterGradient(to, { x, dy, dw });
   if (isInside(to.traits, geometry, x, dy)) return insideFilterGradient(to, { x, dy, dw }, geometry);
+  if (isStem(to.traits, geometry, x)) return stemFilterGradient(to, { x, dy, dw }, geometry);
   const { kernel, padding, transposed } = geometry;
   const form = chooseFilterGradient(to.traits, geometry);
   const columns = form.shader === 'conv2dWeightGradientSubgroup3x3' ? to.traits.subgroupSize - 2 : undefined;

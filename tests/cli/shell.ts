@@ -54,7 +54,11 @@ const failures: Record<string, readonly (readonly [code: number, ...words: strin
     [3, ...nowhere],
     [4, ...none],
   ],
-  resume: [[2], [3, 'nowhere']],
+  resume: [[2], [3, 'runs/none']],
+  runs: [
+    [2, '--nonsense'],
+    [3, 'nowhere'],
+  ],
   evaluate: [[2], [3, ...foreign]],
   predict: [[2], [2, 'x.jpg'], [3, 'nowhere.jpg', ...foreign]],
   augment: [

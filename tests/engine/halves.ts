@@ -32,7 +32,10 @@ for (const [op, rule] of Object.entries(rules)) {
   }
 }
 for (const some of await convolutionDevices()) {
-  for (const golden of [...goldenCases('conv2d'), ...goldenCases('conv_transpose2d')]) {
+  const all = [...goldenCases('conv2d'), ...goldenCases('conv_transpose2d')];
+  // What is new in f16 are loads and stores; a few cases have all of another family's.
+  const chosen = some === device ? all : all.filter(({ name }) => /k3s1p1-n2|k3s2p1op1/.test(name));
+  for (const golden of chosen) {
     const name = `golden ${golden.name}, ${some.traits.kernels}`;
     test(name, () => checkOpCase(some, golden, { dtype: 'f16', rule: close }));
   }

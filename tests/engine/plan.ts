@@ -141,7 +141,7 @@ test('a shader that does not compile is reported with its line', async () => {
   const { PipelineCache } = await import('../../engine/pipelines.js');
   const cache = new PipelineCache(device.gpu, broken);
   try {
-    await cache.get({ shader: 'broken', entry: 'main', constants: { TILE: 4 }, storage: [] });
+    await cache.get({ shader: 'broken', entry: 'main', constants: { TILE: 4 }, storage: [], texels: [] });
     assert.unreachable();
   } catch (error) {
     assert.match((error as Error).message, /broken\.main with \{"TILE":4\} does not compile/);

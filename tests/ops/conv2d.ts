@@ -34,6 +34,17 @@ const cases: Record<string, ConvolutionCase> = {
   '3x3, enough pixels for the large tile': { op, x: [1, 4, 127, 131], out: 5, kernel: [3, 3], padding: 1, bias: true },
   '3x3, stride 2, leftover row and column': { op, x: [2, 7, 10, 12], out: 6, kernel: [3, 3], stride: 2, bias: true },
   '7x7, stride 2, padding 3': { op, x: [1, 3, 23, 19], out: 10, kernel: [7, 7], stride: 2, padding: 3, bias: true },
+  '3x3, two channels to many': { op, x: [2, 2, 9, 10], out: 66, kernel: [3, 3], padding: 1, bias: true },
+  '5x4, four channels, both axes different': {
+    op,
+    x: [2, 4, 12, 17],
+    out: 37,
+    kernel: [5, 4],
+    stride: [1, 3],
+    padding: [0, 2],
+    bias: true,
+  },
+  '3x9, one channel': { op, x: [1, 1, 7, 13], out: 3, kernel: [3, 9], padding: [1, 4] },
   '1x1': { op, x: [2, 65, 9, 9], out: 1, kernel: [1, 1], bias: true },
   '1x1, three channels to four': { op, x: [3, 3, 5, 7], out: 4, kernel: [1, 1], bias: true },
   '1x1, many pixels to two': { op, x: [1, 18, 67, 71], out: 2, kernel: [1, 1] },
@@ -67,10 +78,12 @@ test('gradients by finite differences', async () => {
 
 test('a batch larger than a binding is split', async () => {
   const c: ConvolutionCase = { op, x: [5, 3, 8, 8], out: 5, kernel: [3, 3], padding: 1, bias: true };
+  const wide: ConvolutionCase = { op, x: [5, 6, 8, 8], out: 5, kernel: [3, 3], stride: 2, bias: true };
   const head: ConvolutionCase = { op, x: [5, 7, 8, 8], out: 2, kernel: [1, 1], bias: true };
   for (const some of devices) {
     await checkConvolution(withBindingLimit(some, 4096), c);
     await checkConvolution(withBindingLimit(some, 4096), head);
+    await checkConvolution(withBindingLimit(some, 4096), wide);
   }
   const graph = new Graph();
   const y = conv2d(graph.input('x', [5, 3, 8, 8]), graph.input('w', [5, 3, 3, 3], 'filter'), undefined, { padding: 1 });
@@ -93,7 +106,7 @@ test('the kernel follows from shapes and adapter', () => {
   const shader = (geometry: Parameters<typeof chooseConvolve>[1], shape: number[]) =>
     chooseConvolve(cpu, geometry, shape).shader;
   assert.is(shader(same, [2, 64, 64, 64]), 'conv2dSubgroup3x3');
-  assert.is(shader(same, [4, 512, 4, 4]), 'conv2dSubgroup');
+  assert.is(shader(same, [4, 512, 1, 1]), 'conv2dSubgroup');
   assert.is(shader({ ...same, stride: [2, 2] }, [2, 64, 64, 64]), 'conv2dSubgroup');
   assert.is(shader({ ...same, transposed: true }, [2, 64, 64, 64]), 'conv2dSubgroup');
   assert.is(chooseConvolve({ ...cpu, kernels: 'tiled' }, same, [2, 64, 64, 64]).shader, 'conv2dTiled');

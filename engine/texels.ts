@@ -1,0 +1,168 @@
+/**
+ * Texture loads. What is paid on a software adapter is the load: llvmpipe turns a load from a storage buffer into a branch, a
+ * bounds check and an insert for each lane and component, about 110 cycles for a vec4f in 8 lanes; the same from a read-only
+ * storage texture takes about 15 (from a sampled texture 50, from a uniform buffer no less). So a dispatch may name bindings
+ * that its shader declares as `texture_storage_2d<rgba32float, read>`; the plan copies the memory behind them into a texture
+ * first, in rows of TEXEL_WIDTH vec4f, which costs a copy loop's time (60 us for 2 MiB). conv2d 3x3 64->64 64x64 N=2 on llvmpipe
+ * (Mesa 25.0.7, 8 lanes, two threads of a 2.5 GHz Xeon), GFLOP/s: 24 from buffers, 33 from sampled textures, 44 from storage textures.
+ */
+import type { Binding, Storage } from './lowering.js';
+import type { Span } from './memory.js';
+import { Scratch } from './lowering.js';
+import type { PipelineCache } from './pipelines.js';
+import type { Lowered } from './plan.js';
+
+/** Shaders take element i from (i & (TEXEL_WIDTH - 1), i >> TEXEL_SHIFT); the shift is baked in as their constant TEXELS. */
+export const TEXEL_SHIFT = 12;
+export const TEXEL_WIDTH = 1 << TEXEL_SHIFT;
+const ROW_BYTES = TEXEL_WIDTH * 16;
+
+export const texelRows = (bytes: number): number => Math.ceil(bytes / ROW_BYTES);
+
+/** A texture's contents: filled in front of dispatch `from`, last read by dispatch `to`. `bytes` are the texture's. */
+export interface TexelCopy extends Span {
+  readonly storage: Storage;
+  readonly offset: number;
+  /** Of the memory that is copied. */
+  readonly length: number;
+}
+
+export interface TexelPlan {
+  copies: TexelCopy[];
+  /** Each dispatch's copies by binding; nothing for dispatches without. */
+  of: Map<Lowered, Map<string, TexelCopy>>;
+}
+
+/**
+ * A copy is kept for readers at most so many dispatches later: both gradients of a convolution share dy's, but no texture waits from
+ * the forward pass for the backward pass.
+ */
+const KEPT_FOR = 8;
+
+/** Larger copies are for one dispatch alone: the parts of a large batch would all lie in textures at once. */
+const KEPT_BYTES = 32 * 2 ** 20;
+
+/** Which copies the dispatches need: none twice while the memory behind it stays as it is. */
+export function planTexels(pipelines: PipelineCache, dispatches: readonly Lowered[]): TexelPlan {
+  const plan: TexelPlan = { copies: [], of: new Map() };
+  let live: TexelCopy[] = [];
+  dispatches.forEach((dispatch, at) => {
+    const own = new Map<string, TexelCopy>();
+    for (const name of dispatch.texels ?? []) {
+      const { storage, offset, length } = partOf(dispatch.bindings[name]);
+      let copy = live.find((c) => c.storage === storage && c.offset === offset && c.length === length);
+      if (!copy) {
+        copy = { storage, offset, length, bytes: texelRows(length) * ROW_BYTES, from: at, to: at };
+        plan.copies.push(copy);
+        live.push(copy);
+      }
+      copy.to = at;
+      own.set(name, copy);
+    }
+    if (own.size > 0) plan.of.set(dispatch, own);
+    live = live.filter(
+      (copy) => at - copy.to < KEPT_FOR && copy.bytes <= KEPT_BYTES && !changes(pipelines, dispatch, copy.storage),
+    );
+  });
+  return plan;
+}
+
+/** Whether a dispatch may write what lies behind a storage. Arenas hold all variables and their gradients. */
+function changes(pipelines: PipelineCache, { shader, bindings }: Lowered, storage: Storage): boolean {
+  const declared = pipelines.interfaceOf(shader).storage;
+  const inArena = (s: Storage) => !(s instanceof Scratch) && (s.variable ?? s.gradientOf) !== undefined;
+  return Object.entries(bindings).some(([name, binding]) => {
+    if (!declared.get(name)?.writable) return false;
+    if ('arena' in binding) return inArena(storage);
+    const written = partOf(binding).storage;
+    return written === storage || (inArena(written) && inArena(storage));
+  });
+}
+
+function partOf(binding: Binding): { storage: Storage; offset: number; length: number } {
+  if ('arena' in binding) throw new Error(`the arena ${binding.arena.name} cannot be read as texels; name a variable`);
+  if ('storage' in binding) return { storage: binding.storage, offset: binding.offset, length: binding.bytes };
+  return { storage: binding, offset: 0, length: binding.bytes };
+}
+
+/** A texture with room for `bytes`, a multiple of rows. */
+export const createTexels = (gpu: GPUDevice, label: string, bytes: number): GPUTexture =>
+  gpu.createTexture({
+    label,
+    size: [TEXEL_WIDTH, bytes / ROW_BYTES],
+    format: 'rgba32float',
+    usage: GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST,
+  });
+
+/** Copies memory into a texture from its first row on: whole rows, then the rest of the last one. */
+export function copyTexels(
+  encoder: GPUCommandEncoder,
+  { buffer, offset, bytes }: { buffer: GPUBuffer; offset: number; bytes: number },
+  texture: GPUTexture,
+): void {
+  const rows = Math.floor(bytes / ROW_BYTES);
+  const rest = (bytes % ROW_BYTES) / 16;
+  if (rows > 0) {
+    const source = { buffer, offset, bytesPerRow: ROW_BYTES, rowsPerImage: rows };
+    encoder.copyBufferToTexture(source, { texture }, [TEXEL_WIDTH, rows]);
+  }
+  if (rest > 0) {
+    encoder.copyBufferToTexture({ buffer, offset: offset + rows * ROW_BYTES }, { texture, origin: [0, rows] }, [
+      rest,
+      1,
+    ]);
+  }
+}
+
+/** Texels of the probe: more than a row, so that both coordinates count. */
+const PROBED = TEXEL_WIDTH + 64;
+
+/**
+ * Whether every lane of a subgroup gets the texel it asks for, found by computing. At 16 lanes (LP_NATIVE_VECTOR_WIDTH=512)
+ * llvmpipe of Mesa 25.0.7 gives zeros to the upper 8.
+ */
+export async function texelsAreRight(
+  gpu: GPUDevice,
+  { lanes, idle }: { lanes: number; idle<T>(promise: Promise<T>): Promise<T> },
+): Promise<boolean> {
+  gpu.pushErrorScope('validation');
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+  const given = Float32Array.from({ length: PROBED * 4 }, (_, i) => i + 1);
+  const size = given.byteLength;
+  const from = gpu.createBuffer({ size, usage });
+  const to = gpu.createBuffer({ size, usage });
+  const read = gpu.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+  const texture = createTexels(gpu, 'probe of texture loads', texelRows(size) * ROW_BYTES);
+  gpu.queue.writeBuffer(from, 0, given);
+  // Neighbouring lanes read far apart.
+  const code = `
+    @group(0) @binding(0) var x: texture_storage_2d<rgba32float, read>;
+    @group(0) @binding(1) var<storage, read_write> y: array<vec4f>;
+    @compute @workgroup_size(${lanes})
+    fn main(@builtin(global_invocation_id) id: vec3u) {
+      let i = id.x * 613u % ${PROBED}u;
+      if (id.x < ${PROBED}u) { y[i] = textureLoad(x, vec2u(i & ${TEXEL_WIDTH - 1}u, i >> ${TEXEL_SHIFT}u)); }
+    }`;
+  try {
+    const module = gpu.createShaderModule({ label: 'probe of texture loads', code });
+    const pipeline = gpu.createComputePipeline({ layout: 'auto', compute: { module } });
+    const layout = pipeline.getBindGroupLayout(0);
+    const entries = [texture.createView(), { buffer: to }].map((resource, binding) => ({ binding, resource }));
+    const encoder = gpu.createCommandEncoder();
+    copyTexels(encoder, { buffer: from, offset: 0, bytes: size }, texture);
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, gpu.createBindGroup({ layout, entries }));
+    pass.dispatchWorkgroups(Math.ceil(PROBED / lanes));
+    pass.end();
+    encoder.copyBufferToBuffer(to, 0, read, 0, size);
+    gpu.queue.submit([encoder.finish()]);
+    const error = await idle(gpu.popErrorScope());
+    if (error) return false;
+    await idle(read.mapAsync(GPUMapMode.READ));
+    const got = new Float32Array(read.getMappedRange());
+    return given.every((value, i) => got[i] === value);
+  } finally {
+    [from, to, read, texture].forEach((made) => made.destroy());
+  }
+}
