@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { create, globals } from 'webgpu';
 import { Device, DeviceError, type KernelFamily } from './device.js';
-import { requireHalves } from './halves.js';
+import { requireHalves, withMatrixUnits } from './halves.js';
 import type { Dtype } from './layout.js';
 
 export interface OpenOptions {
@@ -102,6 +102,8 @@ export async function openDevice({
   if (precision === 'f16') {
     try {
       await requireHalves(device);
+      if (kernels !== undefined) return device;
+      return await withMatrixUnits(device);
     } catch (error) {
       device.close();
       throw error;

@@ -18,6 +18,7 @@ import { TEXEL_SHIFT } from '../texels.js';
 import type { Constants } from '../wgsl.js';
 import { convolveHead, headFilterGradient, isHead } from './convHead.js';
 import { convolveInside, insideFilterGradient, isInside } from './convInside.js';
+import { convolveMatrix, isMatrix, matrixFilterGradient } from './convMatrix.js';
 import { convolveStem, isStem, stemFilterGradient } from './convStem.js';
 import { stridedSum } from './stridedSum.js';
 
@@ -73,7 +74,8 @@ export function chooseConvolve(
   texels = false,
 ): ConvolveForm {
   if (traits.kernels === 'plain') return { shader: 'conv2dPlain', constants: {}, pixels: 1, channels: 4 };
-  if (traits.kernels === 'tiled') {
+  // What matrix units are not for goes to the tiled kernels.
+  if (traits.kernels === 'tiled' || traits.kernels === 'matrix') {
     // The larger tile has the better ratio of arithmetic to loads; the smaller one fills more of the adapter.
     const groups = Math.ceil((batch * height * width) / 64) * Math.ceil(channels / 64);
     const [size, perThread] = groups >= 256 ? [64, 8] : [32, 4];
@@ -154,8 +156,28 @@ export function convolve(
   if (isHead(to.traits, geometry, y)) return convolveHead(to, { x, w, bias, y });
   if (isInside(to.traits, geometry, x, y)) return convolveInside(to, { x, w, bias, y }, geometry);
   if (isStem(to.traits, geometry, x)) return convolveStem(to, { x, w, bias, y }, geometry);
-  const { kernel, stride, padding, transposed } = geometry;
+  const { stride, transposed } = geometry;
   const [, , height, width] = y.shape;
+  const sizes = {
+    inputHeight: x.shape[2],
+    inputWidth: x.shape[3],
+    inputQuads: quads(x),
+    outputHeight: height,
+    outputWidth: width,
+    outputQuads: quads(y),
+    padTop: geometry.padding[0],
+    padLeft: geometry.padding[1],
+    hasBias: Number(bias !== undefined),
+  };
+  const general = {
+    ...sizes,
+    kernelHeight: geometry.kernel[0],
+    kernelWidth: geometry.kernel[1],
+    strideY: stride[0],
+    strideX: stride[1],
+    transposed: Number(transposed),
+  };
+  if (isMatrix(to.traits, x, y)) return convolveMatrix(to, { x, w, bias, y }, geometry, general);
   for (const range of to.batches(x, y)) {
     const part = to.images(x, range);
     const texels = to.texels(part, w);
@@ -173,29 +195,10 @@ export function convolve(
       const tiles = to.flat(pixels, form.pixels);
       workgroups = [tiles[0], tiles[1], blocks * down * across];
     }
-    const params = {
-      batch: range.count,
-      inputHeight: x.shape[2],
-      inputWidth: x.shape[3],
-      inputQuads: quads(x),
-      outputHeight: height,
-      outputWidth: width,
-      outputQuads: quads(y),
-      padTop: padding[0],
-      padLeft: padding[1],
-      hasBias: Number(bias !== undefined),
-    };
-    const general = {
-      kernelHeight: kernel[0],
-      kernelWidth: kernel[1],
-      strideY: stride[0],
-      strideX: stride[1],
-      transposed: Number(transposed),
-    };
     to.dispatch({
       shader: form.shader,
       constants: { ...form.constants, Quad: quadType(x.dtype), Scalar: x.dtype },
-      params: form.tile ? params : { ...params, ...general },
+      params: { batch: range.count, ...(form.tile ? sizes : general) },
       bindings: { x: part, w, bias: bias ?? w, y: to.images(y, range) },
       texels: texels ? ['x', 'w'] : [],
       workgroups,
@@ -253,7 +256,7 @@ export function chooseFilterGradient(traits: DeviceTraits, geometry: Geometry): 
   if (kernels === 'plain') {
     return { shader: `${name}Plain`, constants: {}, channels: 1, rows: 1, step: 1, least: Infinity };
   }
-  if (kernels === 'tiled') {
+  if (kernels === 'tiled' || kernels === 'matrix') {
     return { shader: `${name}Tiled`, constants: {}, channels: 64, rows: 16, step: 16, least: 256 };
   }
   if (is3x3(geometry)) {
@@ -281,12 +284,21 @@ export function filterGradient(
   if (isInside(to.traits, geometry, x, dy)) return insideFilterGradient(to, { x, dy, dw }, geometry);
   if (isStem(to.traits, geometry, x)) return stemFilterGradient(to, { x, dy, dw }, geometry);
   const { kernel, padding, transposed } = geometry;
+  const [, , height, width] = transposed ? x.shape : dy.shape;
+  const general = {
+    height,
+    width,
+    kernelHeight: kernel[0],
+    kernelWidth: kernel[1],
+    ...side('a', x, geometry, !transposed),
+    ...side('b', dy, geometry, transposed),
+  };
+  if (isMatrix(to.traits, x, dy)) return matrixFilterGradient(to, { x, dy, dw }, geometry, general);
   const form = chooseFilterGradient(to.traits, geometry);
   const columns = form.shader === 'conv2dWeightGradientSubgroup3x3' ? to.traits.subgroupSize - 2 : undefined;
   const plain = form.shader === 'conv2dWeightGradientPlain';
   const taps = kernel[0] * kernel[1];
   const filterVec4s = quads(x) * taps * quads(dy) * 4;
-  const [, , height, width] = transposed ? x.shape : dy.shape;
   // Where the taps shift dy, all rows of a tile have to share a tap.
   const rowsPerTap = transposed ? Math.ceil(quads(x) / form.rows) * form.rows : quads(x);
   const across = Math.ceil((quads(dy) * 4) / form.channels);
@@ -320,15 +332,7 @@ export function filterGradient(
           padLeft: padding[1],
           columnsPerSplit: part.perSplit,
         }
-      : {
-          height,
-          width,
-          kernelHeight: kernel[0],
-          kernelWidth: kernel[1],
-          ...side('a', x, geometry, !transposed),
-          ...side('b', dy, geometry, transposed),
-          ...(plain ? {} : { rowsPerTap, pixelsPerSplit: part.perSplit }),
-        };
+      : { ...general, ...(plain ? {} : { rowsPerTap, pixelsPerSplit: part.perSplit }) };
     to.dispatch({
       shader: form.shader,
       constants: { ...form.constants, Quad: quadType(x.dtype), Scalar: x.dtype },
