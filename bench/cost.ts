@@ -12,7 +12,7 @@ export interface Cost {
 
 /** The image whose every pixel meets every weight once, and the filter. */
 const convolutions: Record<string, (node: Node) => [pixels: Tensor, filter: Tensor]> = {
-  conv2d: ({ inputs, outputs }) => [outputs[0], inputs[1]],
+  conv2d: ({ inputs, outputs, attributes }) => [outputs[0], inputs[(attributes as { maps?: number }).maps ?? 1]],
   conv2dInputGradient: ({ inputs }) => [inputs[0], inputs[1]],
   conv2dWeightGradient: ({ inputs, outputs }) => [inputs[inputs.length - 1], outputs[0]],
   convTranspose2d: ({ inputs }) => [inputs[0], inputs[1]],
@@ -46,10 +46,16 @@ export function costOf(node: Node): Cost {
   const bytes = [...node.inputs, ...node.outputs].reduce((total, tensor) => total + tensor.bytes, 0);
   const convolution = convolutions[node.op.name]?.(node);
   if (!convolution) return { flop: 0, bytes };
-  const [pixels, filter] = convolution;
-  const { out, reduction, taps } = filterSizes(filter.shape, filter.layout);
+  const [pixels] = convolution;
+  const { out, reduction, taps } = sizesOf(node, convolution[1]);
   const [batch, , height, width] = pixels.shape;
   return { flop: 2 * batch * height * width * out * reduction * taps, bytes };
+}
+
+/** The gradient of one of several concatenated maps has its part of the filter alone. */
+function sizesOf({ op, outputs }: Node, filter: Tensor) {
+  const sizes = filterSizes(filter.shape, filter.layout);
+  return op.name === 'conv2dInputGradient' ? { ...sizes, reduction: outputs[0].shape[1] } : sizes;
 }
 
 const size = (tensor: Tensor): string => tensor.shape.join('x');
@@ -65,7 +71,7 @@ export function shapeOf(node: Node): string {
   }
   const { kernel, stride, padding } = node.attributes as Record<'kernel' | 'stride' | 'padding', readonly number[]>;
   const pair = ([rows, columns]: readonly number[]): string => (rows === columns ? `${rows}` : `${rows}x${columns}`);
-  const { out, reduction } = filterSizes(convolution[1].shape, convolution[1].layout);
+  const { out, reduction } = sizesOf(node, convolution[1]);
   const [batch, , height, width] = convolution[0].shape;
   // The map is the one on the side that the stride makes small.
   return `N${batch} ${reduction}->${out} ${height}x${width} k${pair(kernel)} s${pair(stride)} p${pair(padding)}`;

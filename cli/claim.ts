@@ -46,7 +46,17 @@ export function ownerOf(run: string): Owner | undefined {
   return alive ? owner : undefined;
 }
 
+export type RunState = 'finished' | 'running' | 'interrupted';
+
+/** @param ended when the run was finished, as its environment says */
+export function stateOf(run: string, ended: string | null | undefined): RunState {
+  if (ended) return 'finished';
+  return ownerOf(run) ? 'running' : 'interrupted';
+}
+
 export class Claim {
+  private released = false;
+
   private constructor(private readonly path: string) {}
 
   /** @throws UsageError when another process works on the run */
@@ -71,6 +81,8 @@ export class Claim {
   }
 
   release(): void {
+    if (this.released) return;
+    this.released = true;
     rmSync(this.path, { force: true });
   }
 

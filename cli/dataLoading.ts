@@ -1,7 +1,7 @@
 /** Opens the photos of a run for a command, and tells the user what was found. */
 import { createHash } from 'node:crypto';
 import { type Cache, openCache } from '../data/cache.js';
-import { openDataset } from '../data/dataset.js';
+import { type Dataset, openDataset } from '../data/dataset.js';
 import { plural } from '../data/errors.js';
 import { drawSample } from '../data/sample.js';
 import { applySplit } from '../data/split.js';
@@ -14,14 +14,13 @@ export type DataSettings = Pick<RunSettings, 'dataPath' | 'sample' | 'onBadFile'
 
 /** Draws the sample if it is one, reads the folder, and brings its cache up to date. */
 export async function loadData(settings: DataSettings, progress: Progress): Promise<Cache> {
-  const { dataPath, sample, onBadFile, size, seed, border = 'pet', split = null } = settings;
+  const { dataPath, sample, size, border = 'pet' } = settings;
   if (sample) {
     const drew = await drawSample(dataPath, sample, (done, total) => progress.update('drawing', done, total));
     if (drew) progress.line(`drew ${plural(sample.count, 'photo')} of animals with their masks into ${dataPath}`);
   }
   progress.line(`data: ${dataPath}`);
-  const opened = openDataset(dataPath, { seed, onBadFile });
-  const dataset = split === null ? opened : applySplit(opened, split);
+  const dataset = openPhotos(settings);
   for (const note of dataset.notes) progress.line(`data: ${note}`);
   if (dataset.maskRule === 'trimap') progress.line(`data: trimaps: ${borderRules[border]}`);
   const start = performance.now();
@@ -43,6 +42,12 @@ export async function loadData(settings: DataSettings, progress: Progress): Prom
     );
   }
   return cache;
+}
+
+/** The data set, with the split that the settings give it. */
+export function openPhotos({ dataPath, seed, onBadFile, split = null }: DataSettings): Dataset {
+  const dataset = openDataset(dataPath, { seed, onBadFile });
+  return split === null ? dataset : applySplit(dataset, split);
 }
 
 /** A digest of the names of the photos that are learnt from. */

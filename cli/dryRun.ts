@@ -3,13 +3,14 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Cache, openCache } from '../data/cache.js';
-import { openDataset, type SplitName } from '../data/dataset.js';
+import type { SplitName } from '../data/dataset.js';
 import { DataError } from '../data/errors.js';
 import { drawSample } from '../data/sample.js';
 import type { Device } from '../engine/device.js';
 import { describeMemory } from '../engine/memory.js';
 import { Variables } from '../engine/variables.js';
 import { EvaluationStep, TrainingStep } from '../nets/steps.js';
+import { openPhotos } from './dataLoading.js';
 import { RunError } from './errors.js';
 import { unaugmented } from './evaluation.js';
 import { duration, mebibytes, type OutputFlags, Progress } from './progress.js';
@@ -54,14 +55,14 @@ interface Photos {
 }
 
 async function loadSome(settings: RunSettings, folder: string, progress: Progress): Promise<Photos> {
-  const { sample, onBadFile, size, seed, batchSize } = settings;
+  const { sample, size, batchSize } = settings;
   let { dataPath } = settings;
   // A sample that was drawn before is as good.
   if (sample && !existsSync(dataPath)) {
     dataPath = join(folder, 'sample');
     await drawSample(dataPath, sample, (done, total) => progress.update('drawing', done, total));
   }
-  const dataset = openDataset(dataPath, { seed, onBadFile });
+  const dataset = openPhotos({ ...settings, dataPath });
   const of = (split: SplitName) => dataset.samples.filter((one) => one.split === split);
   const counts = { train: of('train').length, valid: of('valid').length, test: of('test').length };
   progress.line(`data: ${settings.dataPath}: ${counts.train} training and ${counts.valid} validation photos`);

@@ -24,9 +24,20 @@ export class StopRequest {
     }
   };
 
-  /** Signals end the process again as they do by default. */
+  /** Signals end the process again. */
   dispose(): void {
     process.off('SIGINT', this.handle);
     process.off('SIGTERM', this.handle);
+  }
+}
+
+/** A signal that nobody else waits for ends the process with the code that README promises; shells see it by default, programs not. */
+export function endOnSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (process.listenerCount(signal) > 1) return;
+      console.error('interrupted');
+      process.exit(130);
+    });
   }
 }

@@ -33,6 +33,7 @@ export function jsonLines(): RunObserver {
       tell(run, 'finished', {
         run: run.folder.path,
         weights: run.folder.file('best'),
+        report: run.folder.file('report'),
         best,
         valid: valid.scores,
         test: test?.scores ?? null,

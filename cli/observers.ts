@@ -7,6 +7,7 @@ import type { Environment } from './environment.js';
 import type { Evaluation, Evaluator } from './evaluation.js';
 import { jsonLines } from './jsonLines.js';
 import type { OutputFlags, Progress } from './progress.js';
+import { reportFiles } from './report/observer.js';
 import type { EpochRecord, RunFolder } from './runFolder.js';
 import type { RunSettings } from './settings.js';
 import { tensorBoard } from './tensorboard/observer.js';
@@ -79,9 +80,13 @@ export interface RunObserver {
   stopped?(run: RunStart): void | Promise<void>;
 }
 
-/** Those that watch a run of these settings. The event files come before the line that says an epoch is done. */
+/**
+ * Those that watch a run of these settings. Whoever reads the line that says an epoch is done finds its event files and
+ * its report written.
+ */
 export const observersOf = (settings: RunSettings, { json }: OutputFlags): RunObserver[] => [
   ...(settings.tensorboard ? [tensorBoard()] : []),
+  reportFiles(),
   ...(json ? [jsonLines()] : []),
 ];
 

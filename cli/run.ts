@@ -20,7 +20,7 @@ import {
 import { Claim } from './claim.js';
 import { trainingPhotos } from './dataLoading.js';
 import { describeSession, type Environment } from './environment.js';
-import { Interrupted } from './errors.js';
+import { Interrupted, RunError } from './errors.js';
 import { baselines, type Evaluation, Evaluator, type Scores } from './evaluation.js';
 import { EpochTable } from './epochTable.js';
 import { finish } from './finish.js';
@@ -51,6 +51,10 @@ export interface Job {
   /** Weights to start from. */
   initial?: Checkpoint;
   resumed?: Resumed;
+  /** On the folder of a resumed run. */
+  claim?: Claim;
+  /** What stops it until it has begun. */
+  early: StopRequest;
 }
 
 /** Trains to the end and measures the best weights. @throws Interrupted when the user stopped it; it can be resumed then */
@@ -69,12 +73,21 @@ export async function run(job: Job): Promise<void> {
   }
   await showBaselines(job);
 
+  const state = { ...freshState(), ...resumed?.info.state };
+  // Before the folder: it refuses a schedule that does not fit the run.
+  const trainer = new Trainer(step, job.cache, settings, state, progress);
   const folder = resumed?.folder ?? RunFolder.create(job.place);
-  const claim = Claim.take(folder.path);
+  const claim = job.claim ?? Claim.take(folder.path);
+  job.early.dispose();
   const stop = new StopRequest(() => progress.line('stopping after this step; once more ends at once'));
   try {
     log.open(folder.file('log'));
-    await new Run(job, variables, step, folder, claim, stop).train();
+    await new Run(job, variables, step, trainer, folder, claim, stop).train();
+  } catch (error) {
+    if (!(error instanceof Interrupted || error instanceof RunError)) {
+      progress.warning(`the run has ended too soon; when the cause is gone, go on with: trimap resume ${folder.path}`);
+    }
+    throw error;
   } finally {
     stop.dispose();
     claim.release();
@@ -85,7 +98,6 @@ export async function run(job: Job): Promise<void> {
 
 class Run {
   private readonly state: TrainingState;
-  private readonly trainer: Trainer;
   private readonly evaluator: Evaluator;
   private readonly history: EpochRecord[];
   private readonly photos: string;
@@ -99,12 +111,13 @@ class Run {
     private readonly job: Job,
     private readonly variables: Variables,
     private readonly step: TrainingStep,
+    private readonly trainer: Trainer,
     private readonly folder: RunFolder,
     private readonly claim: Claim,
     private readonly stop: StopRequest,
   ) {
     const { device, cache, settings, progress, resumed } = job;
-    this.state = { ...freshState(), ...resumed?.info.state };
+    this.state = trainer.state;
     this.table = new EpochTable(settings.epochs, progress);
     this.history = folder.readHistory(this.state.epoch);
     this.photos = trainingPhotos(cache);
@@ -112,7 +125,7 @@ class Run {
       ...modelSettings(settings),
       averagedWeights: settings.ema !== null,
     });
-    this.trainer = new Trainer(step, cache, settings, this.state, progress, (event) => this.observers.step(event));
+    trainer.onStep = (event) => this.observers.step(event);
     const { earlyStopping: patience } = settings;
     if (patience !== null) this.stopping = new EarlyStopping({ patience, minimumImprovement: 0 });
     if (this.stopping && this.state.earlyStopping) this.stopping.state = this.state.earlyStopping;

@@ -114,6 +114,15 @@ export class RunFolder {
     }
   }
 
+  /** @throws DataError when the file is damaged or not there */
+  requireJson<T>(name: keyof typeof FILES): T {
+    const value = this.readJson<T>(name);
+    if (value === undefined) {
+      throw new DataError(`${this.path} is no folder of a run: it has no ${FILES[name]}; give one such as runs/unet`);
+    }
+    return value;
+  }
+
   writeJson(name: keyof typeof FILES, value: object): void {
     writeFileAtomic(this.file(name), `${JSON.stringify(value, null, 2)}\n`);
   }

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { DataError, plural } from '../data/errors.js';
-import { ownerOf } from './claim.js';
+import { type RunState, stateOf } from './claim.js';
 import type { Environment } from './environment.js';
 import type { SplitResult } from './finish.js';
 import { table } from './progress.js';
@@ -14,13 +14,11 @@ export interface RunsFlags {
   json: boolean;
 }
 
-type State = 'finished' | 'running' | 'interrupted' | 'damaged';
-
 /** A row; null is what the run does not have, or not yet. */
 interface RunRow {
   name: string;
   path: string;
-  state: State;
+  state: RunState | 'damaged';
   net: string | null;
   epochs_done: number | null;
   epochs: number | null;
@@ -63,7 +61,7 @@ function readRun(path: string): RunRow {
     );
     return {
       ...row,
-      state: environment?.ended ? 'finished' : ownerOf(path) ? 'running' : 'interrupted',
+      state: stateOf(path, environment?.ended),
       net: settings?.net ?? null,
       epochs_done: history.length,
       epochs: settings?.epochs ?? null,

@@ -30,11 +30,12 @@ const REPORTS: Record<keyof ReportScores, (batchSize: number) => string> = {
     `reports 0, 2, 3 and 4: mean Dice of each batch of ${n}, then of the batches, a smaller last one like the others`,
 };
 
-export function scoreReport(measured: Measured): string {
-  const { split, scores, batchSize } = measured;
-  const four = (value: number) => value.toFixed(4);
+const four = (value: number): string => value.toFixed(4);
+
+/** The scores' names, means over photos, and values of all pixels as one, under a line of heads. */
+export function scoreTable({ split, scores }: Pick<Measured, 'split' | 'scores'>): string[][] {
   const { boundaryF, dataSetBoundaryF } = scores;
-  const rows = [
+  return [
     [`${split}, ${plural(scores.images, 'photo')}`, 'mean over photos', 'all pixels as one'],
     ['Dice', four(scores.dice), four(scores.dataSetDice)],
     ['IoU', four(scores.iou), four(scores.dataSetIou)],
@@ -44,7 +45,11 @@ export function scoreReport(measured: Measured): string {
     ['boundary F at 2 px', ...[boundaryF, dataSetBoundaryF].map((value) => (value === undefined ? '-' : four(value)))],
     ['loss', four(scores.loss), ''],
   ];
-  const lines = [table(rows), '', ...definitions(measured)];
+}
+
+export function scoreReport(measured: Measured): string {
+  const { scores, batchSize } = measured;
+  const lines = [table(scoreTable(measured)), '', ...definitions(measured)];
   const reports = (Object.keys(REPORTS) as (keyof ReportScores)[]).filter((name) => scores[name] !== undefined);
   if (reports.length > 0) {
     const own = reports.map((name) => [name, four(scores[name]!)]);
@@ -54,7 +59,8 @@ export function scoreReport(measured: Measured): string {
   return lines.join('\n').replace(/ +$/gm, '');
 }
 
-function definitions({ scores, threshold, border, size }: Measured): string[] {
+/** What each score is, in lines. */
+export function definitions({ scores, threshold, border, size }: Measured): string[] {
   const above = Number(threshold.toFixed(4));
   return [
     `P: pixels with a probability above ${above}. T: the mask, ${BORDERS[border]}. Both at ${size}x${size}.`,

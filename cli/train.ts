@@ -2,9 +2,12 @@
 import { resolve } from 'node:path';
 import { DataError } from '../data/errors.js';
 import type { Cache } from '../data/cache.js';
+import type { Device } from '../engine/device.js';
 import { readCheckpoint, requireState } from './checkpoint.js';
+import { Claim } from './claim.js';
 import { loadData, trainingPhotos } from './dataLoading.js';
 import { explainError } from './errors.js';
+import { StopRequest } from './interrupt.js';
 import { type OutputFlags, Progress } from './progress.js';
 import { type Resumed, run } from './run.js';
 import { RunFolder } from './runFolder.js';
@@ -68,23 +71,35 @@ async function prepare({ settings, resumed, place, adapter, output }: Preparatio
   progress.line(title);
   // A file that does not fit should be known before anything takes time.
   const initial = settings.initialWeights && !resumed ? readCheckpoint(settings.initialWeights) : undefined;
+  const claim = resumed && Claim.take(resumed.folder.path);
+  // Until the run has begun there is nothing to finish.
+  const early = new StopRequest(() => {
+    progress.clear();
+    claim?.release();
+    const what = resumed ? `go on with: trimap resume ${resumed.folder.path}` : 'nothing was begun';
+    console.error(`stopped before the first step; ${what}`);
+    process.exit(130);
+  });
 
-  const { openDevice } = await import('../engine/dawn.js');
-  const device = await openDevice({ adapter, precision: settings.precision });
+  let device: Device | undefined;
   let cache: Cache | undefined;
   try {
+    const { openDevice } = await import('../engine/dawn.js');
+    device = await openDevice({ adapter, precision: settings.precision });
     progress.line(`adapter: ${device.description}`);
     cache = await loadData(settings, progress);
     checkSplits(cache, settings, resumed, progress);
-    await run({ device, cache, settings, progress, log, output, place, initial, resumed });
+    await run({ device, cache, settings, progress, log, output, place, initial, resumed, claim, early });
     return 0;
   } catch (error) {
     log.add(explainError(error).text);
     throw error;
   } finally {
     progress.clear();
+    early.dispose();
+    claim?.release();
     await cache?.close();
-    device.close();
+    device?.close();
   }
 }
 

@@ -22,6 +22,9 @@ interface Submitted {
 }
 
 export class Trainer {
+  /** Told of each step whose result is known. */
+  onStep?: (event: StepEvent) => void;
+
   private readonly indices: number[];
   private readonly schedule: RunSchedule;
   /**
@@ -39,7 +42,6 @@ export class Trainer {
     private readonly settings: RunSettings,
     readonly state: TrainingState,
     private readonly progress: Progress,
-    private readonly onStep: (event: StepEvent) => void,
   ) {
     this.indices = cache.indices('train');
     const length = { epochs: settings.epochs, stepsPerEpoch: this.batchesPerEpoch };
@@ -83,7 +85,7 @@ export class Trainer {
       this.time((now - settled) / 1000, (batches.waitedMs - waited) / 1000);
       settled = now;
       waited = batches.waitedMs;
-      this.onStep(event);
+      this.onStep?.(event);
       this.show(epoch);
     };
     const settleLast = async () => {

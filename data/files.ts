@@ -4,6 +4,7 @@
  */
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -16,6 +17,7 @@ import {
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
+import { DataError } from './errors.js';
 
 const abandonedAfterMs = 3600e3;
 
@@ -76,22 +78,26 @@ export function commitFile(temporary: string, path: string): void {
 /**
  * Writes all chunks one after another as the file `path`, whose folder is made; a reader sees the old file or the whole
  * new one.
+ * @throws DataError when it cannot be written: a full disk, say
  */
 export function writeFileAtomic(path: string, ...chunks: (Uint8Array | string)[]): void {
-  mkdirSync(dirname(path), { recursive: true });
-  removeAbandoned(path);
   const temporary = temporaryName(path);
-  const file = openSync(temporary, 'wx');
   try {
-    for (const chunk of chunks) {
-      const bytes = typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk;
-      for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done);
+    mkdirSync(dirname(path), { recursive: true });
+    removeAbandoned(path);
+    const file = openSync(temporary, 'wx');
+    try {
+      for (const chunk of chunks) {
+        const bytes = typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk;
+        for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done);
+      }
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
     }
-    fsyncSync(file);
-    closeSync(file);
     commitFile(temporary, path);
   } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
+    if (existsSync(temporary)) rmSync(temporary);
+    throw new DataError(`${path} cannot be written (${(error as Error).message}); what stood there before is whole`);
   }
 }

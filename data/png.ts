@@ -1,4 +1,5 @@
 /** PNG files from arrays: masks, photos, and photos with their mask drawn over them. */
+import { crc32, deflateSync } from 'node:zlib';
 import { PNG } from 'pngjs';
 import type { Photo } from './decode.js';
 
@@ -23,6 +24,42 @@ export function encodeMaskPng(mask: Uint8Array, height: number, width: number): 
     height,
     width,
   );
+}
+
+/**
+ * An 8-bit PNG of height x width indices into a palette of (R, G, B, opacity), each of 0 to 255: pngjs writes none.
+ * Source: the PNG specification, sections 5.3 and 11.
+ */
+export function encodeIndexedPng(
+  indices: Uint8Array,
+  height: number,
+  width: number,
+  palette: readonly (readonly [number, number, number, number])[],
+): Buffer {
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header.set([8, 3, 0, 0, 0], 8);
+  // Each row begins with its filter: none.
+  const rows = Buffer.alloc(height * (width + 1));
+  for (let y = 0; y < height; y++) rows.set(indices.subarray(y * width, (y + 1) * width), y * (width + 1) + 1);
+  return Buffer.concat([
+    Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
+    pngChunk('IHDR', header),
+    pngChunk('PLTE', Buffer.from(palette.flatMap(([red, green, blue]) => [red, green, blue]))),
+    pngChunk('tRNS', Buffer.from(palette.map(([, , , opacity]) => opacity))),
+    pngChunk('IDAT', deflateSync(rows)),
+    pngChunk('IEND', Buffer.alloc(0)),
+  ]);
+}
+
+function pngChunk(type: string, data: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(data.length);
+  const check = Buffer.alloc(4);
+  check.writeUInt32BE(crc32(body));
+  return Buffer.concat([length, body, check]);
 }
 
 const overlayColour = [255, 64, 32];

@@ -5,11 +5,11 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import jpeg from 'jpeg-js';
 import { Random } from '../engine/random.js';
 import { drawPicture } from './drawing.js';
 import { DataError } from './errors.js';
 import { removeAbandoned, temporaryName } from './files.js';
+import { encodeJpeg } from './jpeg.js';
 import { encodeGreyPng, encodeRgbPng } from './png.js';
 
 /** How many pictures, the range of their sides in pixels (both ends included), and the seed. */
@@ -62,7 +62,7 @@ export async function drawSample(
       const { photo, trimap, species } = drawPicture(side(), side(), seed, i);
       // The real set's rule: cats have a capital.
       const name = `${species === 'cat' ? 'Drawn_cat' : 'drawn_dog'}_${i + 1}`;
-      const bytes = i % pngEvery === 1 ? encodeRgbPng(photo) : encodeJpeg(photo.pixels, photo.height, photo.width);
+      const bytes = i % pngEvery === 1 ? encodeRgbPng(photo) : encodeJpeg(photo, jpegQuality);
       writeFileSync(join(temporary, 'images', `${name}.jpg`), bytes);
       writeFileSync(join(annotations, 'trimaps', `${name}.png`), encodeGreyPng(trimap, photo.height, photo.width));
       lines.push(species === 'cat' ? `${name} 1 1 1` : `${name} 2 2 1`);
@@ -107,10 +107,4 @@ function isThere(root: string, marker: string): boolean {
   throw new DataError(
     `${root} is not empty and holds no drawn sample; it is left as it is. Choose another directory for the sample`,
   );
-}
-
-function encodeJpeg(pixels: Uint8Array, height: number, width: number): Buffer {
-  const data = Buffer.alloc(height * width * 4, 255);
-  for (let i = 0; i < height * width; i++) data.set(pixels.subarray(i * 3, i * 3 + 3), i * 4);
-  return jpeg.encode({ height, width, data }, jpegQuality).data;
 }

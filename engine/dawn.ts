@@ -3,6 +3,7 @@
  * A browser needs another file of this kind and nothing else.
  */
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { create, globals } from 'webgpu';
 import { Device, DeviceError, type KernelFamily } from './device.js';
 import { requireHalves, withMatrixUnits } from './halves.js';
@@ -46,9 +47,10 @@ function nap(): void {
 
 /**
  * Dawn's bindings poll for completion in every turn of the event loop, which keeps a core busy while a promise is pending.
- * On a software adapter that core is the kernel's: sleeping 1 ms a turn made training 1.5 times as fast on two cores.
+ * On a software adapter that core is the kernel's: sleeping 1 ms a turn made training 1.5 times as fast on two cores,
+ * and leaves 3 to 5 % of a core to waiting (llvmpipe, the main thread's own processor time over steps of a second).
  */
-async function idle<T>(promise: Promise<T>): Promise<T> {
+export async function idle<T>(promise: Promise<T>): Promise<T> {
   waiting++;
   // One chain of naps, also when a wait begins before the chain of the last one has noticed its end.
   if (!napping) {
@@ -72,24 +74,17 @@ async function requestAdapter(flags: string[]): Promise<GPUAdapter | null> {
 }
 
 /**
- * Opens a device with the adapter's own limits and the optional features that the engine can use.
- * @throws DeviceError when there is no adapter, none of the given name, or no f16 where that is asked for
+ * The adapter, and a way to get it once more, since each gives one device; WebGPU's globals are set.
+ * @throws DeviceError when there is no adapter, or none of the given name
  */
-export async function openDevice({
-  adapter: wanted,
-  kernels,
-  precision = 'f32',
-  exactTimestamps,
-}: OpenOptions = {}): Promise<Device> {
+export async function findAdapter({ adapter: wanted, precision, exactTimestamps }: OpenOptions = {}) {
   for (const [name, value] of Object.entries(globals)) {
     if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
   // Dawn compares with the driver's own name of each adapter; what `trimap info` shows is compared here.
-  const flags = [
-    ...(exactTimestamps ? ['disable-dawn-features=timestamp_quantization'] : []),
-    // Dawn hides matrix units, and f16 of NVIDIA's drivers, unless asked.
-    ...(precision === 'f16' ? ['enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia'] : []),
-  ];
+  // Dawn hides matrix units, and f16 of NVIDIA's drivers, unless asked.
+  const features = precision === 'f16' ? ['enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia'] : [];
+  const flags = [...features, ...(exactTimestamps ? ['disable-dawn-features=timestamp_quantization'] : [])];
   const named = wanted ? await requestAdapter([`adapter=${wanted}`, ...flags]) : null;
   const adapter = named ?? (await requestAdapter(flags));
   if (!adapter)
@@ -98,16 +93,26 @@ export async function openDevice({
   if (wanted && !named && !found.toLowerCase().includes(wanted.toLowerCase())) {
     throw new DeviceError(`no WebGPU adapter matches --adapter ${wanted}; without the flag "${found}" is used`);
   }
-  const device = await Device.open(adapter, { shaderText, idle, kernels, name: found });
-  if (precision === 'f16') {
-    try {
-      await requireHalves(device);
-      if (kernels !== undefined) return device;
-      return await withMatrixUnits(device);
-    } catch (error) {
-      device.close();
-      throw error;
-    }
+  const another = () => requestAdapter(named ? [`adapter=${wanted}`, ...features] : features);
+  return { adapter, name: found, another };
+}
+
+/**
+ * Opens a device with the adapter's own limits and the optional features that the engine can use.
+ * @throws DeviceError when there is no adapter, none of the given name, or no f16 where that is asked for
+ */
+export async function openDevice(options: OpenOptions = {}): Promise<Device> {
+  const { kernels, precision = 'f32' } = options;
+  const { adapter, name, another } = await findAdapter(options);
+  // More would wait for the longest shader all the same.
+  const helpers = { count: Math.min(availableParallelism(), 8) - 1, adapter: another };
+  const device = await Device.open(adapter, { shaderText, idle, kernels, name, helpers });
+  if (precision === 'f32') return device;
+  try {
+    await requireHalves(device);
+    return kernels === undefined ? await withMatrixUnits(device) : device;
+  } catch (error) {
+    device.close();
+    throw error;
   }
-  return device;
 }

@@ -19,6 +19,13 @@ export interface MatrixShape {
   readonly K: number;
 }
 
+/**
+ * Says which of several forms of a convolution to take; undefined leaves it to the rule, which prefers the first.
+ * @param work all that the choice may depend on: pass, geometry, sizes
+ * @param forms names of those that can do it
+ */
+export type FormChooser = (work: string, forms: readonly string[]) => number | undefined;
+
 /** What lowering may know of the adapter. */
 export interface DeviceTraits {
   /** The adapter is a processor, not a graphics card. */
@@ -37,6 +44,11 @@ export interface DeviceTraits {
   readonly maxWorkgroups: number;
   /** Most bytes that may be read as texels (`texels.ts`); 0 where that does not pay or was found to be wrong. */
   readonly maxTexelBytes: number;
+  /** Convolutions of few channels have kernels of their own. */
+  readonly fewChannels: boolean;
+  /** Plans merge ops that pass over the same memory, unless they are asked not to (`PlanOptions.fuse`). */
+  readonly fuse: boolean;
+  readonly choose?: FormChooser;
 }
 
 /** What the engine needs from the place it runs in. */
@@ -48,9 +60,13 @@ export interface Platform {
   /** Awaits a promise of the GPU without keeping the processor busy. */
   idle<T>(promise: Promise<T>): Promise<T>;
   readonly kernels?: KernelFamily;
+  /** Further devices that can help a software adapter to compile: how many are worth it, and an adapter for one. */
+  readonly helpers?: { readonly count: number; adapter(): Promise<GPUAdapter | null> };
 }
 
-const FEATURES = ['subgroups', 'timestamp-query', 'shader-f16', 'chromium-experimental-subgroup-matrix'] as const;
+/** Not in WebGPU's types yet. */
+const MATRIX_FEATURE = 'chromium-experimental-subgroup-matrix' as GPUFeatureName;
+const FEATURES = ['subgroups', 'timestamp-query', 'shader-f16', MATRIX_FEATURE] as const;
 const LIMITS = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -98,6 +114,18 @@ export function largestMatrix(configs: readonly MatrixConfig[]): MatrixShape | u
   return { M, N, K };
 }
 
+/**
+ * A device with the adapter's own limits and the optional features that the engine can use.
+ * @throws DeviceError when the adapter gives none
+ */
+export function requestDevice(adapter: GPUAdapter, name: string): Promise<GPUDevice> {
+  const requiredFeatures = (FEATURES as readonly GPUFeatureName[]).filter((feature) => adapter.features.has(feature));
+  const requiredLimits = Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]]));
+  return adapter.requestDevice({ requiredFeatures, requiredLimits }).catch((error: Error) => {
+    throw new DeviceError(`${name} gives no device: ${error.message}`);
+  });
+}
+
 /** An open device. It owns pipelines; memory belongs to `Variables` and `Plan`. */
 export class Device {
   readonly pipelines: PipelineCache;
@@ -125,11 +153,7 @@ export class Device {
 
   /** @throws DeviceError when the adapter gives no device */
   static async open(adapter: GPUAdapter, platform: Platform): Promise<Device> {
-    const features = FEATURES.filter((feature) => adapter.features.has(feature as GPUFeatureName)) as GPUFeatureName[];
-    const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
-    const gpu = await adapter.requestDevice({ requiredFeatures: features, requiredLimits }).catch((error: Error) => {
-      throw new DeviceError(`${platform.name} gives no device: ${error.message}`);
-    });
+    const gpu = await requestDevice(adapter, platform.name);
     const { info } = adapter as unknown as {
       info: GPUAdapterInfo & {
         isFallbackAdapter?: boolean;
@@ -138,8 +162,8 @@ export class Device {
         subgroupMatrixConfigs?: readonly MatrixConfig[];
       };
     };
-    const hasMatrix = adapter.features.has('chromium-experimental-subgroup-matrix' as GPUFeatureName);
-    const fixed = features.includes('subgroups') && info.subgroupMinSize === info.subgroupMaxSize;
+    const hasMatrix = gpu.features.has(MATRIX_FEATURE);
+    const fixed = gpu.features.has('subgroups') && info.subgroupMinSize === info.subgroupMaxSize;
     const cpu = info.isFallbackAdapter === true;
     const subgroupSize = fixed ? info.subgroupMinSize : 0;
     const kernels = platform.kernels ?? (cpu && subgroupSize >= 8 ? 'subgroup' : 'tiled');
@@ -156,6 +180,8 @@ export class Device {
       uniformOffsetAlignment: gpu.limits.minUniformBufferOffsetAlignment,
       maxWorkgroups: gpu.limits.maxComputeWorkgroupsPerDimension,
       maxTexelBytes: texels ? gpu.limits.maxTextureDimension2D * TEXEL_WIDTH * 16 : 0,
+      fewChannels: true,
+      fuse: true,
     });
   }
 
@@ -172,6 +198,11 @@ export class Device {
 
   withRemark(remark: string): Device {
     return Object.assign(Object.create(this) as Device, { traits: { ...this.traits, remark } });
+  }
+
+  /** This device with other habits; closing either closes both. */
+  withHabits(habits: Partial<Pick<DeviceTraits, 'fewChannels' | 'fuse' | 'choose'>>): Device {
+    return Object.assign(Object.create(this) as Device, { traits: { ...this.traits, ...habits } });
   }
 
   /** One line for people: who computes, and with which kernels. */

@@ -6,7 +6,7 @@
  * | `batchNorm2d+relu` | batch norm; ReLU | its output is written once instead of written, read and written |
  * | `batchNorm2d+add+relu`, `batchNorm2d+relu+add` | batch norm and both, in that order | the same, twice |
  * | `add+relu` | a sum; ReLU | |
- * | `concat+conv2dWeightGradient` | a convolution's filter gradient over a concatenation | the concatenated maps are read where they are, each for its part of the filter: the concatenation need not be kept |
+ * | `concat+conv2d`, `concat+conv2dWeightGradient` | a convolution of a concatenation, and its filter's gradient | the maps are read where they are, each with its part of the filter: nothing is concatenated |
  * | `conv2dInputGradient+channelSlice` | the gradient of a concatenation, cut up | each map's gradient is computed alone, with its part of the filter: the whole is not made, nor read again |
  * | `reluGradient+batchNorm2dGradients` | ReLU's gradient; batch norm's sums and dx | these two apply the mask y > 0, with y computed again from x: neither y nor the gradient between is read |
  *

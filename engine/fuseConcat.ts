@@ -7,7 +7,7 @@ import { conv2dInputGradientOp, conv2dOp, conv2dWeightGradientOp } from './ops/c
 import type { Uses } from './uses.js';
 
 /**
- * The gradients of a convolution of concatenated maps, taken for each map alone: its weights lie together in the filter, so
+ * Convolutions of concatenated maps, and their gradients, taken for each map alone: its weights lie together in the filter, so
  * nothing has to be concatenated or cut.
  * @param alignment of a binding's offset, bytes; where the weights of a map begin elsewhere, everything stays
  */
@@ -21,11 +21,19 @@ export function takeConcatsApart(nodes: readonly Node[], uses: Uses, alignment: 
   const gone = new Set<Node>();
   const instead = new Map<Node, Node>();
   for (const node of nodes) {
-    if (node.op === (conv2dWeightGradientOp as Op)) {
-      const maps = apart(node, uses);
-      if (!maps || !maps.every((_, i) => fits(node.outputs[0], channelsOf(maps.slice(0, i))))) continue;
-      instead.set(node, { ...node, inputs: [...maps, node.inputs[1]] });
-      count('concat+conv2dWeightGradient');
+    if (node.op === concatOp) {
+      const firsts = node.inputs.map((_, i) => channelsOf(node.inputs.slice(0, i)));
+      const readers = uses.of(node.outputs[0]);
+      const isApart = (reader: Node): boolean => {
+        const filter = filterOf(reader);
+        return filter !== undefined && firsts.every((first) => fits(filter, first));
+      };
+      if (readers.length === 0 || !readers.every(isApart)) continue;
+      gone.add(node);
+      for (const reader of readers) {
+        instead.set(reader, overMaps(reader, node.inputs));
+        count(`concat+${reader.op.name}`);
+      }
     } else if (node.op === (conv2dInputGradientOp as Op)) {
       const slices = uses.of(node.outputs[0]);
       const firsts = slices.map(({ op, attributes }) =>
@@ -45,11 +53,14 @@ export function takeConcatsApart(nodes: readonly Node[], uses: Uses, alignment: 
 
 const channelsOf = (images: readonly Tensor[]): number => images.reduce((sum, { shape }) => sum + shape[1], 0);
 
-/** The maps of which `node` reads the concatenation, if only convolutions read it. */
-function apart({ inputs: [x] }: Node, uses: Uses): readonly Tensor[] | undefined {
-  const convolutions: readonly Op[] = [conv2dOp as Op, conv2dWeightGradientOp as Op];
-  const concat = x.producer;
-  if (concat?.op !== concatOp) return undefined;
-  const readers = uses.of(x);
-  return readers.length > 0 && readers.every(({ op }) => convolutions.includes(op)) ? concat.inputs : undefined;
+/** The filter of a convolution, or the gradient that is made for it. */
+function filterOf({ op, inputs, outputs }: Node): Tensor | undefined {
+  if (op === (conv2dOp as Op)) return inputs[1];
+  return op === (conv2dWeightGradientOp as Op) ? outputs[0] : undefined;
+}
+
+function overMaps(node: Node, maps: readonly Tensor[]): Node {
+  const inputs = [...maps, ...node.inputs.slice(1)];
+  if (node.op !== (conv2dOp as Op)) return { ...node, inputs };
+  return { ...node, inputs, attributes: { ...(node.attributes as object), maps: maps.length } };
 }

@@ -15,6 +15,7 @@ export interface ShaderInterface {
 export interface Pipeline {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
+  readonly entries: readonly GPUBindGroupLayoutEntry[];
 }
 
 export interface PipelineRequest {
@@ -43,6 +44,12 @@ export function readInterface(shader: string, source: string): ShaderInterface {
   )) {
     storage.set(name, { binding: Number(binding), writable: access === 'read_write', element });
   }
+  for (const [, binding, name] of source.matchAll(
+    /@group\(0\)\s*@binding\((\d+)\)\s*var\s+(\w+)\s*:\s*texture_storage_2d<rgba32float,\s*read>/g,
+  )) {
+    // A shader that reads both has said what its buffer holds; texels are f32.
+    if (!storage.has(name)) storage.set(name, { binding: Number(binding), writable: false, element: 'vec4f' });
+  }
   return { params, storage };
 }
 
@@ -50,6 +57,7 @@ export function readInterface(shader: string, source: string): ShaderInterface {
 export class PipelineCache {
   private readonly made = new Map<string, Promise<Pipeline>>();
   private readonly interfaces = new Map<string, ShaderInterface>();
+  private readonly used = new Set<string>();
 
   constructor(
     private readonly gpu: GPUDevice,
@@ -78,6 +86,17 @@ export class PipelineCache {
       this.made.set(key, pipeline);
     }
     return pipeline;
+  }
+
+  /** Those that this has not given before, each once: from the longest shader down, which is about the order of compile times. */
+  unused(requests: readonly PipelineRequest[]): PipelineRequest[] {
+    const fresh = new Map(requests.map((request) => [PipelineCache.key(request), request]));
+    for (const key of [...fresh.keys()]) if (this.used.has(key)) fresh.delete(key);
+    for (const key of fresh.keys()) this.used.add(key);
+    const length = ({ shader, constants }: PipelineRequest): number =>
+      specialise(shader, this.platform.shaderText(shader), constants).code.length;
+    const lengths = new Map([...fresh.values()].map((request) => [request, length(request)]));
+    return [...lengths.keys()].sort((a, b) => lengths.get(b)! - lengths.get(a)!);
   }
 
   private async compile({ shader, entry, constants, storage, texels }: PipelineRequest): Promise<Pipeline> {
@@ -112,7 +131,7 @@ export class PipelineCache {
           report,
         ]),
       );
-      return { pipeline, layout };
+      return { pipeline, layout, entries };
     } catch (error) {
       const info = await this.platform.idle(module.getCompilationInfo());
       const errors = info.messages.filter((message) => message.type === 'error');

@@ -9,7 +9,8 @@ import { fromHalves, pack, unpack } from './layout.js';
 import { type Binding, type Dispatch, Lowering, Scratch, type Storage } from './lowering.js';
 import { assignSlots, type Lifetime, type MemoryReport, reportMemory } from './memory.js';
 import { checkFinite, firstNonFinite, type NonFinite, type NumericsChecks } from './numerics.js';
-import type { Pipeline } from './pipelines.js';
+import { useFirst } from './firstUse.js';
+import type { Pipeline, PipelineRequest } from './pipelines.js';
 import { recomputeNodes } from './recompute.js';
 import { copyTexels, createTexels, planTexels, type TexelCopy, type TexelPlan } from './texels.js';
 import { isHalf } from './wgsl.js';
@@ -70,7 +71,16 @@ export interface Lowered extends Dispatch {
 
 const STORAGE = () => GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
 
+/** Dispatches that are submitted before the others. */
+const HEAD = 16;
+
 export class Plan {
+  /** When the adapter could begin with the last step, by `performance.now()`. */
+  submittedAt = 0;
+  /** The next step's commands. */
+  private ahead?: readonly GPUCommandBuffer[];
+  private runs = 0;
+
   private constructor(
     readonly device: Device,
     private readonly commands: readonly Command[],
@@ -92,7 +102,9 @@ export class Plan {
     const { dispatches, lifetimes, slots, slotOf, checks, memory, fused, recomputed } = arrangement;
 
     const start = performance.now();
-    const pipelines = await Promise.all(dispatches.map((dispatch) => requestPipeline(device, dispatch)));
+    const requests = dispatches.map((dispatch) => requestOf(device, dispatch));
+    const pipelines = await Promise.all(requests.map((request) => device.pipelines.get(request)));
+    if (device.traits.cpu) await useFirst(device, requests);
     const compileMs = performance.now() - start;
 
     return device.checked('the plan', () => {
@@ -139,7 +151,8 @@ export class Plan {
   }
 
   /**
-   * Gives an input its value from the next step on.
+   * Gives an input its value from the next step on. The values are copied at once and taken over behind what was submitted
+   * before, so this does not wait for a step that is running (8 MB take 1 ms, llvmpipe).
    * @param values in the plain order (NCHW); for `words` the bytes as they are
    */
   write(input: Tensor, values: ArrayLike<number> | Uint8Array): void {
@@ -165,12 +178,28 @@ export class Plan {
    * @param goOn adds to the counts of `checkNumerics` instead of beginning anew: the runs before belong to this one
    * @param timestamps where to write when each dispatch, with the copies that it needs, began and ended; each is then a pass of its own
    */
-  run({ goOn = false, timestamps }: RunOptions = {}): void {
+  run(options: RunOptions = {}): void {
     this.device.check();
+    const usual = !options.timestamps && !this.checks;
+    const [head, rest] = (usual && this.ahead) || this.encode(options);
+    this.device.gpu.queue.submit([head]);
+    this.submittedAt = performance.now();
+    this.device.gpu.queue.submit([rest]);
+    // A command buffer can be submitted once. The next ones are encoded while the adapter works on these, and what changes from
+    // step to step comes through buffers; a plan that has run twice will run again.
+    if (usual) this.ahead = this.runs++ > 0 ? this.encode({}) : undefined;
+  }
+
+  /** Submitting takes time by the dispatch, so the adapter gets a few first and the rest while it works. */
+  private encode(options: RunOptions): GPUCommandBuffer[] {
+    return [this.encodePart(0, HEAD, options), this.encodePart(HEAD, this.commands.length, { ...options, goOn: true })];
+  }
+
+  private encodePart(first: number, end: number, { goOn = false, timestamps }: RunOptions): GPUCommandBuffer {
     const encoder = this.device.gpu.createCommandEncoder();
     if (this.checks && !goOn) encoder.clearBuffer(this.places.of.get(this.checks.report)!.buffer);
     let pass: GPUComputePassEncoder | undefined;
-    for (let i = 0; i < this.commands.length; i++) {
+    for (let i = first; i < Math.min(end, this.commands.length); i++) {
       const { pipeline, bindGroup, workgroups, copies } = this.commands[i];
       const time = timestamps?.(i);
       if (copies.length > 0) {
@@ -200,7 +229,7 @@ export class Plan {
       }
     }
     pass?.end();
-    this.device.gpu.queue.submit([encoder.finish()]);
+    return encoder.finish();
   }
 
   /** The values of outputs (or inputs) after the steps submitted so far, in the plain order. */
@@ -267,7 +296,7 @@ interface Arrangement {
 }
 
 function arrange(device: Device, graph: Graph, options: PlanOptions): Arrangement {
-  const { outputs, poison, checkNumerics, fuse = true, checkpointActivations } = options;
+  const { outputs, poison, checkNumerics, fuse = device.traits.fuse, checkpointActivations } = options;
   const needed = neededNodes(graph, outputs);
   const { nodes: merged, fused } =
     fuse && !checkNumerics
@@ -359,20 +388,20 @@ function withPoison(device: Device, dispatches: readonly Lowered[], lifetimes: L
   return out;
 }
 
-function requestPipeline(device: Device, dispatch: Lowered): Promise<Pipeline> {
+function requestOf(device: Device, dispatch: Lowered): PipelineRequest {
   const { storage } = device.pipelines.interfaceOf(dispatch.shader);
   const names = Object.keys(dispatch.bindings).sort();
   const unknown = names.filter((name) => !storage.has(name));
   if (unknown.length > 0)
     throw new Error(`${dispatch.node}: shaders/${dispatch.shader}.wgsl declares no ${unknown.join(', ')}`);
   for (const name of names) checkElements(dispatch, name, storage.get(name)!.element);
-  return device.pipelines.get({
+  return {
     shader: dispatch.shader,
     entry: dispatch.entry ?? 'main',
     constants: dispatch.constants ?? {},
     storage: names,
     texels: dispatch.texels ?? [],
-  });
+  };
 }
 
 /** @throws Error when a shader would take f16 for f32, or the other way round; what reads bits takes either */

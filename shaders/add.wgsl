@@ -1,6 +1,6 @@
 // y = a + b, or with RELU max(a + b, 0), over `count` quads. Assigns. Layout does not matter; pads stay zero.
 // Quad: four channels as stored, vec4f or vec4h; the sum is taken in f32.
-// One invocation a vec4f, workgroups of 64 folded over x and y.
+// Workgroups of 64, folded over x and y, take 64 * RUN quads that lie together.
 
 struct Params {
   count: u32,
@@ -13,12 +13,17 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64;
-  if (i < params.count) {
+  let first = (id.x / 64 + id.y * groups.x) * ${64 * RUN} + id.x % 64;
+#for k in 0..RUN
+  {
+    let i = first + ${64 * k};
+    if (i < params.count) {
 #if RELU
-    y[i] = Quad(max(vec4f(a[i]) + vec4f(b[i]), vec4f(0)));
+      y[i] = Quad(max(vec4f(a[i]) + vec4f(b[i]), vec4f(0)));
 #else
-    y[i] = Quad(vec4f(a[i]) + vec4f(b[i]));
+      y[i] = Quad(vec4f(a[i]) + vec4f(b[i]));
 #end
+    }
   }
+#end
 }

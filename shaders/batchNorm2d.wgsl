@@ -16,9 +16,11 @@
 // coefficients  5 vec4 a quad: mean, scale and bias of y = (x - mean) * scale + bias, dbias, dweight / sqrt(variance + eps)
 // partials      moments: 3 vec4 (count in all components, mean, sum of squared distances from it), sums: 2 vec4 (dy, dy * (x - mean));
 //               element (partial * quads + quad) * 3 or 2
-// Threads       64 = `width` quads side by side x 64 / width pixels; `width` is a power of two up to 16 that divides `quads`,
-//               so no lane is idle at any number of channels. Workgroup (i, j) has pixels i*span .. i*span + span - 1 and
-//               quads j*width .. j*width + width - 1; in the finish kernels pixels are partials, and i = 0.
+// Threads       THREADS = `width` quads side by side x THREADS / width lines of pixels; `width` is a power of two up to 16 that
+//               divides `quads`, so no lane is idle at any number of channels. Workgroup (i, j) has pixels i*span .. i*span +
+//               span - 1 and quads j*width .. j*width + width - 1; in the finish kernels pixels are partials, and i = 0.
+//               MERGE: a workgroup makes one partial; otherwise one for each line, and in the finish kernels an invocation has
+//               a quad to itself (width = THREADS).
 // All assign, except that finishStatistics moves running_mean and running_variance. Pads stay zero. Sums are two-level in a fixed order.
 
 struct Params {
@@ -70,14 +72,15 @@ fn merge(a: Moments, b: Moments) -> Moments {
   return Moments(count, a.mean + apart * share, a.squares + b.squares + apart * apart * (a.count * share));
 }
 
-var<workgroup> counts: array<f32, 64>;
-var<workgroup> firsts: array<vec4f, 64>;
-var<workgroup> seconds: array<vec4f, 64>;
+#if MERGE
+var<workgroup> counts: array<f32, THREADS>;
+var<workgroup> firsts: array<vec4f, THREADS>;
+var<workgroup> seconds: array<vec4f, THREADS>;
 
 // The first `width` invocations get the moments of all that share their quad.
 fn mergeLines(local: u32, mine: Moments) -> Moments {
   var all = mine;
-  for (var reach = 32u; reach >= params.width; reach /= 2u) {
+  for (var reach = ${THREADS / 2}u; reach >= params.width; reach /= 2u) {
     if (local < 2 * reach) {
       counts[local] = all.count;
       firsts[local] = all.mean;
@@ -90,16 +93,18 @@ fn mergeLines(local: u32, mine: Moments) -> Moments {
   }
   return all;
 }
+#end
 
 struct Sums {
   first: vec4f,
   second: vec4f,
 }
 
+#if MERGE
 // The same for sums.
 fn addLines(local: u32, mine: Sums) -> Sums {
   var all = mine;
-  for (var reach = 32u; reach >= params.width; reach /= 2u) {
+  for (var reach = ${THREADS / 2}u; reach >= params.width; reach /= 2u) {
     if (local < 2 * reach) {
       firsts[local] = all.first;
       seconds[local] = all.second;
@@ -112,6 +117,7 @@ fn addLines(local: u32, mine: Sums) -> Sums {
   }
   return all;
 }
+#end
 
 // eps = 0 leaves the pads, whose variance is 0, finite
 fn inverseDeviation(quad: u32) -> vec4f {
@@ -132,21 +138,23 @@ fn placeOf(group: vec3u, local: u32) -> Place {
     group.y * params.width + local % params.width,
     start + local / params.width,
     min(start + params.span, params.pixels),
-    64 / params.width,
+    THREADS / params.width,
   );
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn statistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let place = placeOf(group, local);
   let step = place.lines * params.quads;
   var all = Moments();
   var pixel = place.pixel;
+  // A mean far from 0 would be rounded at every merge; its distance from a value of the channel is not.
+  let near = vec4f(x[min(pixel, params.pixels - 1) * params.quads + place.quad]);
   // Eight at a time: their own mean, squared distances from it, and one merge.
   for (; pixel + 7 * place.lines < place.end; pixel += 8 * place.lines) {
     let at = pixel * params.quads + place.quad;
 #for i in 0..8
-    let v${i} = vec4f(x[at + ${i} * step]);
+    let v${i} = vec4f(x[at + ${i} * step]) - near;
 #end
     let m = (((v0 + v1) + (v2 + v3)) + ((v4 + v5) + (v6 + v7))) / 8;
     var squares = vec4f();
@@ -156,36 +164,53 @@ fn statistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_ind
     all = merge(all, Moments(8, m, squares));
   }
   for (; pixel < place.end; pixel += place.lines) {
-    all = merge(all, Moments(1, vec4f(x[pixel * params.quads + place.quad]), vec4f()));
+    all = merge(all, Moments(1, vec4f(x[pixel * params.quads + place.quad]) - near, vec4f()));
   }
+  all.mean += near;
+#if MERGE
   all = mergeLines(local, all);
-  if (local < params.width) {
-    let at = ((params.partials + group.x) * params.quads + place.quad) * 3;
-    partials[at] = vec4f(all.count);
-    partials[at + 1] = all.mean;
-    partials[at + 2] = all.squares;
+  if (local >= params.width) {
+    return;
   }
+  let partial = params.partials + group.x;
+#else
+  let partial = params.partials + group.x * place.lines + local / params.width;
+#end
+  let at = (partial * params.quads + place.quad) * 3;
+  partials[at] = vec4f(all.count);
+  partials[at + 1] = all.mean;
+  partials[at + 2] = all.squares;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn finishStatistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let quad = group.y * params.width + local % params.width;
+#if !MERGE
+  if (quad >= params.quads) {
+    return;
+  }
+#end
+  let near = partials[quad * 3 + 1];
   var all = Moments();
-  for (var i = local / params.width; i < params.partials; i += 64 / params.width) {
+  for (var i = local / params.width; i < params.partials; i += THREADS / params.width) {
     let at = (i * params.quads + quad) * 3;
-    all = merge(all, Moments(partials[at].x, partials[at + 1], partials[at + 2]));
+    all = merge(all, Moments(partials[at].x, partials[at + 1] - near, partials[at + 2]));
   }
+#if MERGE
   all = mergeLines(local, all);
-  if (local < params.width) {
-    let biased = all.squares / all.count;
-    mean_out[quad] = all.mean;
-    variance_out[quad] = biased;
-    running_mean[quad] += (all.mean - running_mean[quad]) * params.momentum;
-    running_variance[quad] += (biased * params.unbiased - running_variance[quad]) * params.momentum;
+  if (local >= params.width) {
+    return;
   }
+#end
+  let batchMean = all.mean + near;
+  let biased = all.squares / all.count;
+  mean_out[quad] = batchMean;
+  variance_out[quad] = biased;
+  running_mean[quad] += (batchMean - running_mean[quad]) * params.momentum;
+  running_variance[quad] += (biased * params.unbiased - running_variance[quad]) * params.momentum;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn normalise(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let place = placeOf(group, local);
   let center = mean[place.quad];
@@ -207,7 +232,7 @@ fn normalise(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_inde
   }
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn gradientSums(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let place = placeOf(group, local);
   let center = mean[place.quad];
@@ -227,38 +252,52 @@ fn gradientSums(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
     all.first += d;
     all.second += d * apart;
   }
+#if MERGE
   all = addLines(local, all);
-  if (local < params.width) {
-    let at = ((params.partials + group.x) * params.quads + place.quad) * 2;
-    partials[at] = all.first;
-    partials[at + 1] = all.second;
+  if (local >= params.width) {
+    return;
   }
+  let partial = params.partials + group.x;
+#else
+  let partial = params.partials + group.x * place.lines + local / params.width;
+#end
+  let at = (partial * params.quads + place.quad) * 2;
+  partials[at] = all.first;
+  partials[at + 1] = all.second;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn finishGradientSums(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let quad = group.y * params.width + local % params.width;
+#if !MERGE
+  if (quad >= params.quads) {
+    return;
+  }
+#end
   var all = Sums();
-  for (var i = local / params.width; i < params.partials; i += 64 / params.width) {
+  for (var i = local / params.width; i < params.partials; i += THREADS / params.width) {
     let at = (i * params.quads + quad) * 2;
     all.first += partials[at];
     all.second += partials[at + 1];
   }
+#if MERGE
   all = addLines(local, all);
-  if (local < params.width) {
-    let inverse = inverseDeviation(quad);
-    let gradient = all.second * inverse;
-    dbias_out[quad] = all.first;
-    dweight_out[quad] = gradient;
-    coefficients_out[quad * 5] = mean[quad];
-    coefficients_out[quad * 5 + 1] = weight[quad] * inverse;
-    coefficients_out[quad * 5 + 2] = bias[quad];
-    coefficients_out[quad * 5 + 3] = all.first;
-    coefficients_out[quad * 5 + 4] = gradient * inverse;
+  if (local >= params.width) {
+    return;
   }
+#end
+  let inverse = inverseDeviation(quad);
+  let gradient = all.second * inverse;
+  dbias_out[quad] = all.first;
+  dweight_out[quad] = gradient;
+  coefficients_out[quad * 5] = mean[quad];
+  coefficients_out[quad * 5 + 1] = weight[quad] * inverse;
+  coefficients_out[quad * 5 + 2] = bias[quad];
+  coefficients_out[quad * 5 + 3] = all.first;
+  coefficients_out[quad * 5 + 4] = gradient * inverse;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn inputGradient(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let place = placeOf(group, local);
   let first = place.quad * 5;

@@ -17,7 +17,7 @@ enable chromium_experimental_subgroup_matrix;
 //   longer than they need to be: neighbouring rows then lie in different banks, and keep the alignment that matrices ask for.
 //   Results go through workgroup memory too, so that ragged edges are a comparison at the store, and y is rounded to f16 once.
 // Dispatch: x*y >= tiles of SPAN * DOWN pixels of the largest phase, z = phases * blocks of SPAN * ACROSS channels. Assigns y, pads
-//   included.
+//   included; ADD: adds to it.
 
 struct Params {
   batch: u32,
@@ -194,6 +194,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       if (params.hasBias != 0u) {
         value += bias[quad];
       }
+#if ADD
+      value += vec4f(y[u32(to) * params.outputQuads + quad]);
+#end
       y[u32(to) * params.outputQuads + quad] = vec4h(value);
     }
   }

@@ -8,7 +8,8 @@
 // x, y  images (n, h, w, quads) of Quad (vec4f or vec4h) over channels, pad channels 0; sums are f32 either way
 // w     filter (r4, tap, o) of vec4 over r, tap = ky*kernelWidth + kx, o up to 4*outputQuads, pads 0
 // bias  outputQuads vec4, pads 0; not read when hasBias = 0 (the host then binds any buffer, the filter say)
-// Threads: 64 along the output's quads; the host dispatches enough of them in x and y. Assigns y, pads included.
+// Threads: 64 along the output's quads; the host dispatches enough of them in x and y. Assigns y, pads included; ADD:
+// adds to it.
 
 struct Params {
   batch: u32,
@@ -79,5 +80,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       }
     }
   }
+#if ADD
+  y[element] = Quad(vec4f(y[element]) + sum);
+#else
   y[element] = Quad(sum);
+#end
 }

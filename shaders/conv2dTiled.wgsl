@@ -9,7 +9,7 @@
 // Tile: PIXELS x CHANNELS outputs, THREAD_PIXELS x THREAD_CHANNELS per thread, 4 quads (16 channels) of K at a time
 //   through workgroup memory. Both operands are quads over the reduction, so a step is a dot product and nothing is
 //   transposed. The next quads are loaded into registers while the present ones are multiplied.
-// Dispatch: x*y >= tiles of the largest phase, z = phases * blocks of CHANNELS. Assigns y, pads included.
+// Dispatch: x*y >= tiles of the largest phase, z = phases * blocks of CHANNELS. Assigns y, pads included; ADD: adds to it.
 
 struct Params {
   batch: u32,
@@ -181,7 +181,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       {
         let o = firstChannel + column + ${j} * LANES_ACROSS;
         if (o < channels) {
-          y[to + o] = Scalar(a${i}_${j} + select(0.0, bias[o], params.hasBias != 0u));
+          var value = a${i}_${j} + select(0.0, bias[o], params.hasBias != 0u);
+#if ADD
+          value += f32(y[to + o]);
+#end
+          y[to + o] = Scalar(value);
         }
       }
 #end

@@ -6,13 +6,15 @@ diagnostic(off, subgroup_uniformity);
 //   As a GEMM: M = (tap, input channel), N = output channel, K = batch * height * width pixels; sums as in
 //   conv2dWeightGradientPlain.
 //
-// a, b  images (n, h, w, quads) of Quad (vec4f or vec4h) over channels, pad channels 0
+// a, b  images (n, h, w, quads) of Quad (vec4f or vec4h) over channels, pad channels 0; TEXELS not 0: in textures
+//       (engine/texels.ts), of f32 then
 // dw    filters (r4, tap, o) of vec4 over r, one for each split z, one after the other (stridedSum adds them); assigned
 // Tile: a workgroup is one subgroup and computes ROWS rows (quad-wise: row = tap*rowsPerTap + r4) x 4*LANES output
 //   channels; a lane owns four neighbouring channels. LANES pixels at a time: a gather per row brings a quad of each,
 //   spread by subgroupBroadcast.
 //   Measured, 3x3 stride 2, 64->128 channels, 32x32, N=2, on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz
-//   Xeon: 2, 4, 8, 12 rows give 10, 11, 11.5, 11 GFLOP/s and take 0.7, 1.5, 3, 6 s to compile.
+//   Xeon: 2, 4, 8, 12 rows give 10, 11, 11.5, 11 GFLOP/s and take 0.7, 1.5, 3, 6 s to compile. From textures it is
+//   2.5 times as fast, and more than 4 rows lose (6: 0.92, 8: 0.8).
 // Host: rowsPerTap = aQuads, or where bTap = 1 its next multiple of ROWS (the rows of a tile then share a tap).
 // Dispatch: x = blocks of 4*LANES output channels, y = blocks of ROWS rows, z = splits of the pixels, pixelsPerSplit (a
 //   multiple of LANES) each; every split has at least one pixel.
@@ -44,8 +46,29 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
+#if TEXELS
+@group(0) @binding(1) var a: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
+
+fn loadA(i: u32) -> vec4f {
+  return textureLoad(a, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
+}
+
+fn loadB(i: u32) -> vec4f {
+  return textureLoad(b, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
+}
+#else
 @group(0) @binding(1) var<storage, read> a: array<Quad>;
 @group(0) @binding(2) var<storage, read> b: array<Quad>;
+
+fn loadA(i: u32) -> vec4f {
+  return vec4f(a[i]);
+}
+
+fn loadB(i: u32) -> vec4f {
+  return vec4f(b[i]);
+}
+#end
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;
 
 @compute @workgroup_size(LANES)
@@ -90,12 +113,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let ia${i} = ia + shift${i};
     let inside${i} = insideB && all(ia${i} >= vec2i()) && all(ia${i} < aSize);
     let at${i} = u32((n * aSize.x + ia${i}.x) * aSize.y + ia${i}.y) * params.aQuads + quad${i};
-    let q${i} = select(vec4f(), vec4f(a[select(0u, at${i}, inside${i})]), inside${i});
+    let q${i} = select(vec4f(), loadA(select(0u, at${i}, inside${i})), inside${i});
 #end
     let weight = select(0u, 1u, insideB);
 #for l in 0..LANES
     {
-      let d = select(vec4f(), vec4f(b[u32(subgroupBroadcast(fromB, ${l}u)) + o4Safe]), subgroupBroadcast(weight, ${l}u) != 0u);
+      let d = select(vec4f(), loadB(u32(subgroupBroadcast(fromB, ${l}u)) + o4Safe), subgroupBroadcast(weight, ${l}u) != 0u);
 #for i in 0..ROWS
 #for c in 0..4
       {

@@ -1,7 +1,9 @@
-// terms: sums[first + part] = squares of the gradient's vec4f part, part + parts, ..., added up; `length` vec4f in all
+// terms: sums[first + part] = squares of RUN of the gradient's vec4f, `length` in all, added up: a workgroup takes 64 * RUN that
+//        lie together, an invocation every 64th of them. Runs that stride through the whole arena are half as fast (1.8
+//        against 4.2 GB/s, 1.9 M parameters, llvmpipe, Mesa 25.0.7, 8 lanes, two threads of a 2.5 GHz Xeon).
 // root:  norm = sqrt(squared[0].x)
 // The space between variables holds zeros, so that a whole chunk of the arena can be squared. Assign.
-// terms: one invocation a part, workgroups of 64 folded over x and y. root: one invocation.
+// terms: one invocation a part (parts: a multiple of 64), workgroups of 64 folded over x and y. root: one invocation.
 
 struct Params {
   length: u32,
@@ -22,7 +24,9 @@ fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
     return;
   }
   var sum = vec4f();
-  for (var i = part; i < params.length; i += params.parts) {
+  let start = part / 64u * ${64 * RUN}u + part % 64u;
+  let end = min(start + ${64 * RUN}u, params.length);
+  for (var i = start; i < end; i += 64u) {
     let g = gradient[i];
     sum += g * g;
   }

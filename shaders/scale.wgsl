@@ -1,5 +1,5 @@
 // y = factor * x over `count` vec4f. Assigns. Layout does not matter; pads stay zero.
-// One invocation a vec4f, workgroups of 64 folded over x and y.
+// Workgroups of 64, folded over x and y, take 64 * RUN vec4f that lie together.
 
 struct Params {
   count: u32,
@@ -12,8 +12,13 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64;
-  if (i < params.count) {
-    y[i] = params.factor * x[i];
+  let first = (id.x / 64 + id.y * groups.x) * ${64 * RUN} + id.x % 64;
+#for k in 0..RUN
+  {
+    let i = first + ${64 * k};
+    if (i < params.count) {
+      y[i] = params.factor * x[i];
+    }
   }
+#end
 }

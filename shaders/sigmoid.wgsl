@@ -1,7 +1,7 @@
 // forward:  y = 1 / (1 + exp(-x)), written with exp(-|x|), which cannot overflow
 // gradient: dx = dy * y * (1 - y)
 // Both over `count` vec4f of an image or vector with `channels` channels, from an image's first vec4f on; assign; pads
-// zero. One invocation a vec4f, workgroups of 64 folded over x and y.
+// zero. Workgroups of 64, folded over x and y, take 64 * RUN vec4f that lie together.
 
 struct Params {
   count: u32,
@@ -22,19 +22,29 @@ fn is_channel(i: u32) -> vec4<bool> {
 
 @compute @workgroup_size(64)
 fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64;
-  if (i < params.count) {
-    let value = x[i];
-    let e = exp(-abs(value));
-    y[i] = select(vec4f(0), select(e, vec4f(1), value >= vec4f(0)) / (1 + e), is_channel(i));
+  let first = (id.x / 64 + id.y * groups.x) * ${64 * RUN} + id.x % 64;
+#for k in 0..RUN
+  {
+    let i = first + ${64 * k};
+    if (i < params.count) {
+      let value = x[i];
+      let e = exp(-abs(value));
+      y[i] = select(vec4f(0), select(e, vec4f(1), value >= vec4f(0)) / (1 + e), is_channel(i));
+    }
   }
+#end
 }
 
 @compute @workgroup_size(64)
 fn gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64;
-  if (i < params.count) {
-    let s = y_saved[i];
-    dx[i] = dy[i] * s * (1 - s);
+  let first = (id.x / 64 + id.y * groups.x) * ${64 * RUN} + id.x % 64;
+#for k in 0..RUN
+  {
+    let i = first + ${64 * k};
+    if (i < params.count) {
+      let s = y_saved[i];
+      dx[i] = dy[i] * s * (1 - s);
+    }
   }
+#end
 }

@@ -1,6 +1,6 @@
 // Gradient of a sum over all elements (the sum itself is sumRows.wgsl): dx = scale * dy[0], over `count` vec4f of an
 // image or vector with `channels` channels, from an image's first vec4f on. Assigns; pads zero.
-// One invocation a vec4f, workgroups of 64 folded over x and y.
+// Workgroups of 64, folded over x and y, take 64 * RUN vec4f that lie together.
 
 struct Params {
   count: u32,
@@ -14,10 +14,15 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64;
-  if (i < params.count) {
-    let quads = (params.channels + 3) / 4;
-    let is_channel = vec4u(0, 1, 2, 3) + (i % quads) * 4 < vec4u(params.channels);
-    dx[i] = select(vec4f(0), vec4f(params.scale * dy[0].x), is_channel);
+  let first = (id.x / 64 + id.y * groups.x) * ${64 * RUN} + id.x % 64;
+#for k in 0..RUN
+  {
+    let i = first + ${64 * k};
+    if (i < params.count) {
+      let quads = (params.channels + 3) / 4;
+      let is_channel = vec4u(0, 1, 2, 3) + (i % quads) * 4 < vec4u(params.channels);
+      dx[i] = select(vec4f(0), vec4f(params.scale * dy[0].x), is_channel);
+    }
   }
+#end
 }

@@ -119,7 +119,7 @@ test('training stopped inside an epoch goes on to the same bits, and the same su
         loadOptimizer(variables, checkpoint, step.stateNames);
       }
       const state = checkpoint ? checkpoint.info!.state : freshState();
-      const trainer = new Trainer(step, cache, settings, state, silent, () => {});
+      const trainer = new Trainer(step, cache, settings, state, silent);
       // The step after the one asked about is under way, as in every run.
       const finished = await trainer.trainEpoch(() => state.step + 1 >= steps, {
         isDue: () => false,

@@ -54,4 +54,34 @@ const predict = command({
   run: async (given) => (await import('../predict.js')).predict(given),
 });
 
-export const modelCommands = [evaluate, predict];
+const serve = command({
+  name: 'serve <run>',
+  describe: "show a run's report in the browser, up to date while it trains; on this machine only",
+  example: ['serve runs/unet', 'prints the address; Ctrl-C ends it'],
+  places: { run: { describe: "the run's folder", type: 'string', demandOption: true } },
+  flags: { port: flag('of the address; 0 for any that is free [8765]', wholeNumber('--port', 0)) },
+  run: async (given) => (await import('../serve.js')).serve(given),
+});
+
+const compare = command({
+  name: 'compare <runs..>',
+  describe: 'compare two or more finished runs: table, curves, photo against photo, and an interval of the difference',
+  example: ['compare runs/unet runs/resnet34-unet', 'which net is better, and whether the photos can tell'],
+  places: {
+    runs: {
+      describe: 'folders of runs; the others are compared with the first',
+      type: 'string',
+      array: true,
+      demandOption: true,
+    },
+  },
+  flags: {
+    output: flag('page to write [comparison.html]', text('--output')),
+    adapter,
+    quiet,
+    json,
+  },
+  run: async (given) => (await import('../compare/command.js')).compare(given),
+});
+
+export const modelCommands = [evaluate, predict, compare, serve];

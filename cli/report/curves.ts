@@ -1,19 +1,25 @@
 /** The curves of one run from its history. */
+import type { EpochRecord } from '../runFolder.js';
+import type { RunSettings } from '../settings.js';
 import type { Chart } from './chart.js';
 import { lineChart, type Line, type LinePanel } from './lineChart.js';
 import { BLUE, GREEN, PURPLE, VERMILLION } from './palette.js';
 
 /** What the curves show of an epoch. */
-export interface CurvePoint {
-  epoch: number;
-  /** Of training, measured on the augmented photos while the weights changed. */
-  train_loss_augmented: number;
-  train_dice_augmented?: number;
-  valid_loss: number;
-  valid_dice: number;
-  learning_rate: number;
-  gradient_norm: number;
-}
+export type CurvePoint = Pick<
+  EpochRecord,
+  | 'epoch'
+  | 'train_loss_augmented'
+  | 'train_dice_augmented'
+  | 'valid_loss'
+  | 'valid_dice'
+  | 'learning_rate'
+  | 'gradient_norm'
+>;
+
+/** The heading of a run's curves, where they stand alone. */
+export const curveTitle = (run: string, { net, size, baseWidth }: RunSettings): string =>
+  `${run}: ${net}, base width ${baseWidth}, ${size}x${size} pixels`;
 
 export interface CurveSettings {
   id: string;
@@ -47,17 +53,14 @@ export function curves(history: readonly CurvePoint[], settings: CurveSettings):
 
 function panels(history: readonly CurvePoint[]): LinePanel[] {
   const best = bestEpoch(history);
-  const line = (name: string, colour: string, of: (one: CurvePoint) => number | undefined, dashed = false): Line => ({
+  const line = (name: string, colour: string, of: (one: CurvePoint) => number, dashed = false): Line => ({
     name,
     colour,
     dashed,
-    points: history.flatMap((one) => {
-      const value = of(one);
-      return value === undefined ? [] : [[one.epoch, value] as const];
-    }),
+    points: history.map((one) => [one.epoch, of(one)]),
   });
-  const training = (of: (one: CurvePoint) => number | undefined) => line(TRAINING, VERMILLION, of, true);
-  const validation = (of: (one: CurvePoint) => number | undefined) => line(VALIDATION, BLUE, of);
+  const training = (of: (one: CurvePoint) => number) => line(TRAINING, VERMILLION, of, true);
+  const validation = (of: (one: CurvePoint) => number) => line(VALIDATION, BLUE, of);
   const rates = history.map((one) => one.learning_rate).filter((rate) => rate > 0);
   return [
     {

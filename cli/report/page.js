@@ -140,6 +140,17 @@ function setUp(part) {
   if (part.querySelector('.cards')) setUpCards(part);
 }
 
+/** What was unfolded, and had the keyboard, is so in the new section. */
+function replaceSection(old, section) {
+  const found = (part, selector) => [...part.querySelectorAll(selector)];
+  const open = found(old, 'details').map((one) => one.open);
+  const reached = 'a, button, input, summary, [tabindex]';
+  const focus = found(old, reached).indexOf(document.activeElement);
+  old.replaceWith(section);
+  found(section, 'details').forEach((one, i) => (one.open = open[i]));
+  if (focus >= 0) found(section, reached)[focus]?.focus({ preventScroll: true });
+}
+
 /** Puts in the sections that have changed, and leaves the others, with what the reader has set in them. */
 async function update(served) {
   const response = await fetch(location.pathname, { cache: 'no-store' });
@@ -154,11 +165,11 @@ async function update(served) {
     const text = section.outerHTML;
     if (old && served.get(section.id) === text) return;
     served.set(section.id, text);
-    if (old) old.replaceWith(section);
+    if (old) replaceSection(old, section);
     else main.insertBefore(section, main.children[i] ?? null);
     setUp(section);
   });
-  document.querySelector('nav').replaceWith(fresh.querySelector('nav'));
+  for (const part of ['nav', '#lead']) document.querySelector(part).replaceWith(fresh.querySelector(part));
 }
 
 const parts = [...document.querySelectorAll('main > section')];
@@ -168,12 +179,10 @@ parts.forEach(setUp);
 const live = document.querySelector('.live');
 if (live) {
   const events = new EventSource('events');
-  let first = true;
   events.onopen = () => {
     live.textContent = 'Live: the page follows the run.';
-    // What changed while the connection was away.
-    if (!first) update(served);
-    first = false;
+    // What changed before the connection stood.
+    update(served);
   };
   events.onerror = () => {
     live.textContent = 'Not connected to trimap serve; what is shown is the last state that it sent.';

@@ -48,7 +48,8 @@ export function page({ title, lead, sections, live }: Page): string {
         <a class="skip" href="#content">To the content</a>
         <header>
           <h1>${title}</h1>
-          ${lead} ${live && html`<p class="live" role="status">Connecting ...</p>`}
+          <div id="lead">${lead}</div>
+          ${live && html`<p class="live" role="status">Connecting ...</p>`}
           <nav aria-label="Sections">
             <ul>
               ${sections.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`)}

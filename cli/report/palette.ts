@@ -14,6 +14,7 @@ export const GREEN = '#009e73';
 export const PURPLE = '#cc79a7';
 export const ORANGE = '#e69f00';
 export const SKY = '#56b4e9';
+export const YELLOW = '#f0e442';
 
 /** Colours for several runs, in the order in which they are given out. */
 export const SERIES = [BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY];

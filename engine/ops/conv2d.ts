@@ -17,11 +17,18 @@ export interface Conv2dOptions {
   padding?: number | readonly number[];
 }
 
-export const conv2dOp: Op<Geometry> = {
+/** [x, w, (bias)] to [y]; with `maps` the channels of x are those of so many images, in order. */
+export const conv2dOp: Op<Geometry & { maps?: number }> = {
   name: 'conv2d',
-  lower(node, to) {
-    const [x, w, bias] = node.inputs;
-    convolve(to, { x, w, bias, y: node.outputs[0] }, node.attributes);
+  lower({ inputs, outputs: [y], attributes }, to) {
+    const { maps = 1 } = attributes;
+    const [w, bias] = inputs.slice(maps);
+    let first = 0;
+    for (const x of inputs.slice(0, maps)) {
+      const part = filterPart(w, { first, count: x.shape[1] });
+      convolve(to, { x, w: part, bias: first === 0 ? bias : undefined, y }, attributes, first > 0);
+      first += x.shape[1];
+    }
   },
   gradient(node, [dy], wanted) {
     const [x, w] = node.inputs;

@@ -2,7 +2,7 @@
 import type { DeviceTraits, MatrixShape } from '../device.js';
 import type { Tensor } from '../graph.js';
 import { vec4s } from '../layout.js';
-import type { Binding, Lowering, Storage } from '../lowering.js';
+import type { Binding, Lowering } from '../lowering.js';
 import type { Geometry } from './convolution.js';
 import { splitSum } from './splitSum.js';
 
@@ -31,12 +31,14 @@ function unitsOf({ matrix }: DeviceTraits): MatrixShape {
  * y = bias + convolution of x with w.
  * @param w in f32; a copy in f16 is made for this call
  * @param params of `conv2dMatrix.wgsl` but for those of the batch and the filter's copy
+ * @param more adds the convolution to y instead
  */
 export function convolveMatrix(
   to: Lowering,
-  { x, w, bias, y }: { x: Tensor; w: Storage; bias?: Tensor; y: Tensor },
+  { x, w, bias, y }: { x: Tensor; w: Binding; bias?: Tensor; y: Tensor },
   { kernel, stride, transposed }: Geometry,
   params: Readonly<Record<string, number>>,
+  more: boolean,
 ): void {
   const shape = unitsOf(to.traits);
   const span = spanOf(shape);
@@ -61,7 +63,7 @@ export function convolveMatrix(
     const tiles = to.flat(pixels, span * DOWN);
     to.dispatch({
       shader: 'conv2dMatrix',
-      constants: { ...shape, LANES: to.traits.subgroupSize, SPAN: span, DOWN, ACROSS, DEPTH },
+      constants: { ...shape, LANES: to.traits.subgroupSize, SPAN: span, DOWN, ACROSS, DEPTH, ADD: more },
       params: { ...params, batch: range.count, depth, columns },
       // Where there is no bias any f32 will do.
       bindings: { x: to.images(x, range), w: halves, bias: bias ?? w, y: to.images(y, range) },

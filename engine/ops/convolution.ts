@@ -13,8 +13,9 @@
 import type { DeviceTraits } from '../device.js';
 import { type Op, recordOne, type Tensor } from '../graph.js';
 import { byteLength, filterSizes, quadType, vec4s } from '../layout.js';
-import type { Binding, Lowering, Scratch, Storage } from '../lowering.js';
+import type { Binding, Lowering, Scratch } from '../lowering.js';
 import { TEXEL_SHIFT } from '../texels.js';
+import type { Arena } from '../variables.js';
 import type { Constants } from '../wgsl.js';
 import { convolveHead, headFilterGradient, isHead } from './convHead.js';
 import { convolveInside, insideFilterGradient, isInside } from './convInside.js';
@@ -52,6 +53,17 @@ const quads = (image: Tensor): number => vec4s(image.shape[1]);
 const is3x3 = ({ kernel, stride, transposed }: Geometry): boolean =>
   !transposed && kernel[0] === 3 && kernel[1] === 3 && stride[0] === 1 && stride[1] === 1;
 
+/** The rule's favourite, the first of the forms, unless the device is told another (`FormChooser`). */
+function pick<F extends { shader: string; constants: Constants }>(
+  { choose }: DeviceTraits,
+  work: readonly unknown[],
+  forms: readonly F[],
+): F {
+  if (!choose || forms.length === 1) return forms[0];
+  const names = forms.map(({ shader, constants }) => `${shader} ${JSON.stringify(constants)}`);
+  return forms[choose(JSON.stringify(work), names) ?? 0];
+}
+
 interface ConvolveForm {
   shader: string;
   constants: Constants;
@@ -66,29 +78,32 @@ interface ConvolveForm {
  * The form of `convolve`, decided from shapes and adapter alone.
  * @param height, width, channels of the output, channels in whole vec4s
  * @param texels whether textures can stand in for x and w
+ * @param reduction channels of x, in whole vec4s; the rule does not depend on it, a measured choice does
  */
 export function chooseConvolve(
   traits: DeviceTraits,
   geometry: Geometry,
   [batch, channels, height, width]: readonly number[],
   texels = false,
+  reduction = channels,
 ): ConvolveForm {
+  const work = ['convolve', geometry, reduction, batch, channels, height, width, texels];
   if (traits.kernels === 'plain') return { shader: 'conv2dPlain', constants: {}, pixels: 1, channels: 4 };
   // What matrix units are not for goes to the tiled kernels.
   if (traits.kernels === 'tiled' || traits.kernels === 'matrix') {
     // The larger tile has the better ratio of arithmetic to loads; the smaller one fills more of the adapter.
     const groups = Math.ceil((batch * height * width) / 64) * Math.ceil(channels / 64);
-    const [size, perThread] = groups >= 256 ? [64, 8] : [32, 4];
-    const constants = { PIXELS: size, CHANNELS: size, THREAD_PIXELS: perThread, THREAD_CHANNELS: perThread };
-    return { shader: 'conv2dTiled', constants, pixels: size, channels: size };
+    const forms = (groups >= 256 ? [64, 32] : [32, 64]).map((size) => {
+      const perThread = size / 8;
+      const constants = { PIXELS: size, CHANNELS: size, THREAD_PIXELS: perThread, THREAD_CHANNELS: perThread };
+      return { shader: 'conv2dTiled', constants, pixels: size, channels: size };
+    });
+    return pick(traits, work, forms);
   }
-  return chooseSubgroup(traits, geometry, [batch, channels, height, width], texels);
+  return pick(traits, work, subgroupForms(traits, geometry, [batch, channels, height, width], texels));
 }
 
-/**
- * Registers tiles of the subgroup forms: [rows, columns, vectors of channels] of the 3x3 form, [pixels, vectors] of the other.
- * Wider ones do not pay: 12x8 pixels of two vectors are level with 8x8 and take half as long again to compile.
- */
+/** Register tiles of the subgroup forms: [rows, columns, vectors of channels] of the 3x3 form, [pixels, vectors] of the other. */
 const TILES = [
   [8, 8, 2],
   [8, 8, 1],
@@ -100,13 +115,13 @@ const RUNS = [
   [32, 1],
 ] as const;
 
-/** The form with the least estimated cycles of the adapter: a multiply-add is one, and a load that of so many. */
-function chooseSubgroup(
+/** The forms by estimated cycles of the adapter, the least first: a multiply-add is one, and a load that of so many. */
+function subgroupForms(
   { subgroupSize: lanes, maxWorkgroups }: DeviceTraits,
   geometry: Geometry,
   [batch, channels, height, width]: readonly number[],
   texels: boolean,
-): ConvolveForm {
+): ConvolveForm[] {
   const load = texels ? 16 : 110;
   const TEXELS = texels ? TEXEL_SHIFT : 0;
   const blocks = (vectors: number): number => Math.ceil(channels / (lanes * vectors));
@@ -126,6 +141,8 @@ function chooseSubgroup(
     });
   }
   for (const [rows, columns, vectors] of is3x3(geometry) ? TILES : []) {
+    // Loads from buffers are so much code that a second vector loses (19.6 instead of 21.1 GFLOP/s at 8x8 pixels).
+    if (vectors > 1 && !texels) continue;
     const [down, across] = [Math.ceil(height / rows), Math.ceil(width / columns)];
     if (batch * down > maxWorkgroups) continue;
     const border = (rows + 2) * (columns + 2);
@@ -141,21 +158,32 @@ function chooseSubgroup(
       },
     });
   }
-  return forms.reduce((best, other) => (other.cost < best.cost ? other : best)).form;
+  // Stable, so that the first of equals stays first.
+  return forms.sort((a, b) => a.cost - b.cost).map(({ form }) => form);
 }
 
 /**
+ * Forms that add to what is there when asked to. The others store first and are added by another pass: loading y would make them
+ * longer, and llvmpipe takes about a millisecond to compile each line of an unrolled tile.
+ */
+const ADDING = ['conv2dPlain', 'conv2dTiled'];
+
+/**
  * y = bias + convolution of x with w.
- * @param w any filter layout with x's channels as reduction and y's as out
+ * @param w any filter layout with x's channels as reduction and y's as out, or a `filterPart`
+ * @param more adds the convolution to y instead
  */
 export function convolve(
   to: Lowering,
-  { x, w, bias, y }: { x: Tensor; w: Storage; bias?: Tensor; y: Tensor },
+  { x, w, bias, y }: { x: Tensor; w: Exclude<Binding, { arena: Arena }>; bias?: Tensor; y: Tensor },
   geometry: Geometry,
+  more = false,
 ): void {
-  if (isHead(to.traits, geometry, y)) return convolveHead(to, { x, w, bias, y });
-  if (isInside(to.traits, geometry, x, y)) return convolveInside(to, { x, w, bias, y }, geometry);
-  if (isStem(to.traits, geometry, x)) return convolveStem(to, { x, w, bias, y }, geometry);
+  if (!more && !('storage' in w)) {
+    if (isHead(to.traits, geometry, y)) return convolveHead(to, { x, w, bias, y });
+    if (isInside(to.traits, geometry, x, y)) return convolveInside(to, { x, w, bias, y }, geometry);
+    if (isStem(to.traits, geometry, x)) return convolveStem(to, { x, w, bias, y }, geometry);
+  }
   const { stride, transposed } = geometry;
   const [, , height, width] = y.shape;
   const sizes = {
@@ -177,11 +205,11 @@ export function convolve(
     strideX: stride[1],
     transposed: Number(transposed),
   };
-  if (isMatrix(to.traits, x, y)) return convolveMatrix(to, { x, w, bias, y }, geometry, general);
+  if (isMatrix(to.traits, x, y)) return convolveMatrix(to, { x, w, bias, y }, geometry, general, more);
   for (const range of to.batches(x, y)) {
     const part = to.images(x, range);
     const texels = to.texels(part, w);
-    const form = chooseConvolve(to.traits, geometry, [range.count, quads(y) * 4, height, width], texels);
+    const form = chooseConvolve(to.traits, geometry, [range.count, quads(y) * 4, height, width], texels, quads(x) * 4);
     const blocks = Math.ceil((quads(y) * 4) / form.channels);
     let workgroups: readonly [number, number, number];
     if (form.shader === 'conv2dPlain') {
@@ -195,14 +223,21 @@ export function convolve(
       const tiles = to.flat(pixels, form.pixels);
       workgroups = [tiles[0], tiles[1], blocks * down * across];
     }
+    const adds = ADDING.includes(form.shader);
+    const target = to.images(y, range);
+    const shape = [range.count, ...y.shape.slice(1)];
+    const summand = more && !adds ? to.scratch('summand', shape, 'image', y.dtype) : undefined;
+    const types = { Quad: quadType(x.dtype), Scalar: x.dtype };
     to.dispatch({
       shader: form.shader,
-      constants: { ...form.constants, Quad: quadType(x.dtype), Scalar: x.dtype },
+      constants: { ...form.constants, ...types, ...(adds ? { ADD: more } : {}) },
       params: { batch: range.count, ...(form.tile ? sizes : general) },
-      bindings: { x: part, w, bias: bias ?? w, y: to.images(y, range) },
+      bindings: { x: part, w, bias: bias ?? w, y: summand ?? target },
       texels: texels ? ['x', 'w'] : [],
       workgroups,
     });
+    const count = range.count * height * width * quads(y);
+    if (summand) stridedSum(to, summand, count, target, count, true, y.dtype, y.dtype);
   }
 }
 
@@ -213,7 +248,7 @@ export interface FilterPart {
 }
 
 /** Where the weights of some input channels lie: a filter's reduction is its outermost axis, so they lie together. */
-export function filterPart(w: Tensor, { first, count }: FilterPart): Binding {
+export function filterPart(w: Tensor, { first, count }: FilterPart): Exclude<Binding, { arena: Arena }> {
   const [out, channels, ...kernel] = w.shape;
   if (first === 0 && count === channels) return w;
   const bytes = (reduction: number): number => byteLength([out, reduction, ...kernel], w.layout);
@@ -247,10 +282,21 @@ interface FilterGradientForm {
   /** A split takes a multiple of `step` units of the sum, `least` or more. A unit is a pixel, or a column of pixels. */
   step: number;
   least: number;
+  /** Output pixels of a column, where the units are columns. */
+  columns?: number;
 }
 
-/** The form of `filterGradient`, decided from shapes and adapter alone. */
-export function chooseFilterGradient(traits: DeviceTraits, geometry: Geometry): FilterGradientForm {
+/**
+ * The form of `filterGradient`, decided from shapes and adapter alone.
+ * @param sizes of x, then of dy, all that a measured choice may depend on
+ * @param texels whether textures can stand in for x and dy
+ */
+export function chooseFilterGradient(
+  traits: DeviceTraits,
+  geometry: Geometry,
+  sizes: readonly number[],
+  texels = false,
+): FilterGradientForm {
   const { kernels, subgroupSize: lanes } = traits;
   const name = 'conv2dWeightGradient';
   if (kernels === 'plain') {
@@ -259,12 +305,33 @@ export function chooseFilterGradient(traits: DeviceTraits, geometry: Geometry): 
   if (kernels === 'tiled' || kernels === 'matrix') {
     return { shader: `${name}Tiled`, constants: {}, channels: 64, rows: 16, step: 16, least: 256 };
   }
-  if (is3x3(geometry)) {
-    const constants = { LANES: lanes, QUADS: 2 };
-    return { shader: `${name}Subgroup3x3`, constants, channels: lanes, rows: 2 * 9, step: 1, least: 1 };
-  }
-  const constants = { LANES: lanes, ROWS: 4 };
-  return { shader: `${name}Subgroup`, constants, channels: 4 * lanes, rows: 4, step: lanes, least: 64 };
+  const TEXELS = texels ? TEXEL_SHIFT : 0;
+  const general = {
+    shader: `${name}Subgroup`,
+    constants: { LANES: lanes, ROWS: 4, TEXELS },
+    channels: 4 * lanes,
+    rows: 4,
+    step: lanes,
+    least: 64,
+  };
+  if (!is3x3(geometry)) return general;
+  const [parts, columns] = [2, 4];
+  const special: Omit<FilterGradientForm, 'step' | 'least'> = texels
+    ? {
+        shader: `${name}Texels3x3`,
+        constants: { LANES: lanes, PARTS: parts, COLUMNS: columns, TEXELS },
+        channels: (4 * lanes) / parts,
+        rows: parts * 9,
+        columns,
+      }
+    : {
+        shader: `${name}Subgroup3x3`,
+        constants: { LANES: lanes, QUADS: 2 },
+        channels: lanes,
+        rows: 2 * 9,
+        columns: lanes - 2,
+      };
+  return pick(traits, ['filterGradient', geometry, ...sizes, texels], [{ ...special, step: 1, least: 1 }, general]);
 }
 
 /** Most bytes of partial filters. */
@@ -294,8 +361,9 @@ export function filterGradient(
     ...side('b', dy, geometry, transposed),
   };
   if (isMatrix(to.traits, x, dy)) return matrixFilterGradient(to, { x, dy, dw }, geometry, general);
-  const form = chooseFilterGradient(to.traits, geometry);
-  const columns = form.shader === 'conv2dWeightGradientSubgroup3x3' ? to.traits.subgroupSize - 2 : undefined;
+  const texels = to.batches(x, dy).every((range) => to.texels(to.images(x, range), to.images(dy, range)));
+  const form = chooseFilterGradient(to.traits, geometry, [...x.shape, ...dy.shape], texels);
+  const { columns } = form;
   const plain = form.shader === 'conv2dWeightGradientPlain';
   const taps = kernel[0] * kernel[1];
   const filterVec4s = quads(x) * taps * quads(dy) * 4;
@@ -338,6 +406,7 @@ export function filterGradient(
       constants: { ...form.constants, Quad: quadType(x.dtype), Scalar: x.dtype },
       params: { batch: part.range.count, ...params },
       bindings: columns ? { x: a, dy: b, dw: partial } : { a, b, dw: partial },
+      texels: texels ? (columns ? ['x', 'dy'] : ['a', 'b']) : [],
       workgroups: plain ? to.flat(filterVec4s) : [across, down, part.splits],
     });
     if (!direct) stridedSum(to, partial, part.splits * filterVec4s, dw, filterVec4s, i > 0);

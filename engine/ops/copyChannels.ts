@@ -1,7 +1,11 @@
+import type { DeviceTraits } from '../device.js';
 import type { Tensor } from '../graph.js';
 import { quadType, vec4s } from '../layout.js';
 import type { ImageRange, Lowering } from '../lowering.js';
 import { rowGroups } from './rows.js';
+
+/** Rows of an invocation that copies whole quads: a graphics card wants more invocations instead. */
+const runOf = ({ cpu }: DeviceTraits): number => (cpu ? 8 : 2);
 
 /**
  * Writes the channels of x into y so that channel 0 of x becomes channel `offset` of y. Channels of x that fall
@@ -23,6 +27,30 @@ export function copyChannels(
   const end = Math.min(offset + inputs, outputs);
   const firstQuad = keep ? Math.floor(first / 4) : 0;
   const quads = (keep ? vec4s(end) : vec4s(outputs)) - firstQuad;
+  // Behind the last channel of x its pads are the zeros that belong there; other channels of x would not be.
+  const endsWhole = end % 4 === 0 || end === offset + inputs;
+  const quadsReached = vec4s(end) - firstQuad === quads && Math.floor(first / 4) === firstQuad;
+  const run = runOf(to.traits);
+  const rows = range.count * height;
+  const groups = Math.ceil(rows / run);
+  if (offset % 4 === 0 && endsWhole && quadsReached && groups <= to.traits.maxWorkgroups) {
+    to.dispatch({
+      shader: 'copyQuads',
+      constants: { RUN: run, Quad: quadType(x.dtype) },
+      params: {
+        rows,
+        width,
+        quads,
+        inputQuads: vec4s(inputs),
+        fromQuad: Math.max(-offset, 0) / 4,
+        outputQuads: vec4s(outputs),
+        firstQuad,
+      },
+      bindings: { x: to.images(x, range), y: to.images(y, range) },
+      workgroups: [Math.ceil((width * quads) / 64), groups, 1],
+    });
+    return;
+  }
   to.dispatch({
     shader: 'copyChannels',
     constants: { Quad: quadType(x.dtype) },

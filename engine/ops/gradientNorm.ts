@@ -15,7 +15,7 @@ export const gradientNormOp: Op<Attributes> = {
   lower(node: Node<Attributes>, to: Lowering) {
     const arena = node.attributes.variables.arena('gradient');
     const lengths = arena.chunkBytes.map((bytes) => bytes / 16);
-    const parts = lengths.map((length) => Math.ceil(length / RUN));
+    const parts = lengths.map((length) => Math.ceil(length / (64 * RUN)) * 64);
     const all = parts.reduce((sum, count) => sum + count, 0);
     const sums = to.scratch('terms', [all * 4], 'vector');
     let first = 0;
@@ -23,6 +23,7 @@ export const gradientNormOp: Op<Attributes> = {
       to.dispatch({
         shader: 'gradientNorm',
         entry: 'terms',
+        constants: { RUN },
         params: { length, parts: parts[chunk], first },
         bindings: { gradient: { arena, chunk }, sums },
         workgroups: to.flat(parts[chunk]),
@@ -34,6 +35,7 @@ export const gradientNormOp: Op<Attributes> = {
     to.dispatch({
       shader: 'gradientNorm',
       entry: 'root',
+      constants: { RUN },
       params: { length: 0, parts: 0, first: 0 },
       bindings: { squared, norm: node.outputs[0] },
       workgroups: [1, 1, 1],

@@ -101,7 +101,16 @@ test('kernels: keys, filter, check against the plain kernels, comparison', () =>
 test('step: keys, profile and trace', () =>
   inDirectory(async (directory) => {
     const sizes = ['--size', '32', '--base-width', '2', '--batch-size', '1', '--rounds', '1'];
-    const args = ['bench', 'step', ...sizes, '--skip-compile', '--profile', 'trace.json', '--json'];
+    const args = [
+      'bench',
+      'step',
+      ...sizes,
+      '--skip-compile',
+      '--profile',
+      'trace.json',
+      '--json',
+      '--checkpoint-activations',
+    ];
     const { code, stdout, stderr } = await trimap(directory, args);
     assert.is(code, 0, stderr);
     const rows = rowsOf(stdout);
@@ -109,9 +118,13 @@ test('step: keys, profile and trace', () =>
       rows.map(({ work }) => work),
       ['train', 'infer'],
     );
+    assert.equal(
+      rows.map(({ variant }) => variant),
+      ['f32, checkpoints', 'f32'],
+    );
     const more = ['net', 'base_width', 'size', 'batch', 'precision', 'images_per_second', 'dispatches', 'peak_bytes'];
     for (const measured of rows) {
-      for (const key of [...KEYS, ...more, 'compile_ms', 'compile_warm_ms', 'host_ms']) {
+      for (const key of [...KEYS, ...more, 'compile_ms', 'compile_warm_ms', 'host_ms', 'host_total_ms']) {
         assert.ok(measured[key] !== undefined, `${key} is missing`);
       }
     }

@@ -134,6 +134,13 @@ test('a run that a process works on is left to it', async () => {
   rmSync(at('whole', 'running.json'));
 });
 
+test('before the first step a signal ends the process at once, and leaves nothing', async () => {
+  const stopped = await trimap(directory, train('early'), { stopAt: 'compiling', signal: 'SIGTERM', delay: 100 });
+  assert.is(stopped.code, 130, stopped.stderr);
+  assert.match(stopped.stderr, 'stopped before the first step; nothing was begun\n');
+  assert.not.ok(existsSync(at('early')));
+});
+
 test('a finished run takes more epochs', async () => {
   const more = await trimap(directory, ['resume', 'whole', '--epochs', '6']);
   assert.is(more.code, 0, more.stderr);

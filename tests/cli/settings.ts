@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { freshState } from '../../cli/checkpoint.js';
-import { loadConfig, recipeNames, resolveSettings, resumeSettings } from '../../cli/settings.js';
+import { loadConfig, recipeNames, resolveSettings, resumeSettings, trainingSettings } from '../../cli/settings.js';
 import type { NetworkName } from '../../nets/networks.js';
 import { inDirectory } from '../helpers/data.js';
 
@@ -116,6 +116,13 @@ test('what cannot work is one line that names the key or flag', async () => {
     messageOf(() => resolveSettings({ batchSize: 8, microBatches: 3 })),
     /--micro-batches 3 does not divide/,
   );
+});
+
+test('--checkpoint-activations reaches the training step', () => {
+  const plain = resolveSettings({ dataPath: 'photos' });
+  const less = resolveSettings({ dataPath: 'photos', checkpointActivations: true });
+  assert.is(trainingSettings(plain, 1).checkpointActivations, false);
+  assert.is(trainingSettings(less, 1).checkpointActivations, true);
 });
 
 test('a resumed run keeps its settings; epochs are raised at most, and what is finished is said', () => {

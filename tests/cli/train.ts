@@ -127,17 +127,32 @@ test('a run says what it does, and writes settings, split, history, checkpoints,
   assert.equal(readdirSync(at('runs', 'unet')).sort(), [
     'best.json',
     'best.safetensors',
+    'curves.png',
+    'curves.svg',
     'environment.json',
     'history.csv',
     'history.jsonl',
     'last.json',
     'last.safetensors',
     'log.txt',
+    'pictures',
+    'report.html',
     'settings.json',
     'split.json',
     'test.json',
     'valid.json',
   ]);
+  assert.equal(readdirSync(at('runs', 'unet', 'pictures')).sort(), [
+    'best.png',
+    'cases',
+    'epoch-001.png',
+    'epoch-002.png',
+    'epoch-003.png',
+    'epochs',
+    'worst.png',
+  ]);
+  const report = readFileSync(at('runs', 'unet', 'report.html'), 'utf8');
+  for (const part of ['finished', 'Worst, median and best photos', 'epoch 3']) assert.ok(report.includes(part), part);
 });
 
 test('stopped inside the run and resumed, a run ends with the same bits', async () => {

@@ -29,10 +29,11 @@ async function run({ channels, kernel = 3, stride = 1, also, on = device }: Case
   const maps = channels.map((count, i) => graph.input(`map ${i}`, [3, count, 7, 9]));
   const whole = concat(maps);
   const w = graph.input('w', [6, whole.shape[1], kernel, kernel], 'filter');
-  const y = conv2d(whole, w, undefined, { padding: kernel >> 1, stride });
+  const bias = graph.input('bias', [6], 'vector');
+  const y = conv2d(whole, w, bias, { padding: kernel >> 1, stride });
   const outputs = also ? [y, also(whole)] : [y];
   const seeds = outputs.map(({ shape }, i) => graph.input(`seed ${i}`, shape));
-  const made = gradients(outputs, seeds, [...maps, w]);
+  const made = gradients(outputs, seeds, [...maps, w, bias]);
   const plan = await Plan.compile(on, graph, { outputs: [...outputs, ...made], poison: true, fuse });
   for (const input of graph.inputs) plan.write(input, normal(input.shape, input.name));
   plan.run();
@@ -42,13 +43,13 @@ async function run({ channels, kernel = 3, stride = 1, also, on = device }: Case
   return { fused, values };
 }
 
-const BOTH = { 'concat+conv2dWeightGradient': 1, 'conv2dInputGradient+channelSlice': 1 };
+const ALL = { 'concat+conv2d': 1, 'concat+conv2dWeightGradient': 1, 'conv2dInputGradient+channelSlice': 1 };
 
 for (const [what, options, wanted] of [
-  ['two maps', { channels: [8, 8] }, BOTH],
-  ['three maps, the last one of an odd number', { channels: [4, 12, 5] }, BOTH],
-  ['the same with a stride', { channels: [4, 12, 5], stride: 2 }, BOTH],
-  ['1x1', { channels: [16, 4], kernel: 1 }, BOTH],
+  ['two maps', { channels: [8, 8] }, ALL],
+  ['three maps, the last one of an odd number', { channels: [4, 12, 5] }, ALL],
+  ['the same with a stride', { channels: [4, 12, 5], stride: 2 }, ALL],
+  ['1x1', { channels: [16, 4], kernel: 1 }, ALL],
   ['a map that ends inside a vec4', { channels: [6, 8] }, {}],
   // Its gradient is then a sum, which is cut up as before.
   ['a concatenation that another op reads', { channels: [8, 8], also: relu }, {}],
@@ -62,18 +63,28 @@ for (const [what, options, wanted] of [
   });
 }
 
+for (const kernels of ['plain', 'tiled'] as const) {
+  test(`${kernels} kernels add to what the maps before gave`, async () => {
+    const channels = [8, 4, 5];
+    const plain = await run({ channels }, false);
+    const fused = await run({ channels, on: device.withKernels(kernels) }, true);
+    assert.equal(fused.fused, ALL);
+    fused.values.forEach((values, i) => assertClose(`value ${i}`, values, plain.values[i], 1e-5));
+  });
+}
+
 test('a batch split over bindings, and weights that begin where a binding cannot', async () => {
   const on = (traits: object): Device =>
     Object.assign(Object.create(device), { traits: { ...device.traits, ...traits } });
   const channels = [8, 8];
   const plain = await run({ channels }, false);
   const split = await run({ channels, on: on({ maxBindingBytes: 8192 }) }, true);
-  assert.equal(split.fused, BOTH);
+  assert.equal(split.fused, ALL);
   split.values.forEach((values, i) => assertClose(`value ${i}`, values, plain.values[i], 1e-5));
   // 4 channels of 6 outputs take 9 * 8 * 16 = 1152 bytes, which is no multiple of 256; 8 take 2304.
   const aligned = on({ storageOffsetAlignment: 256 });
   assert.equal((await run({ channels: [4, 8], on: aligned }, true)).fused, {});
-  assert.equal((await run({ channels, on: aligned }, true)).fused, BOTH);
+  assert.equal((await run({ channels, on: aligned }, true)).fused, ALL);
 });
 
 test.run();

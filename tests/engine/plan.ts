@@ -53,6 +53,28 @@ test('an input keeps its value over steps, and its memory is not recycled', asyn
   plan.destroy();
 });
 
+test('steps that are encoded ahead, and cut in two, take what was written last', async () => {
+  const graph = new Graph();
+  const x = graph.input('x', [1, 1, 1, 3]);
+  let y: Tensor = x;
+  for (let i = 0; i < 40; i++) y = add(y, x);
+  const plan = await Plan.compile(device, graph, { outputs: [y], poison: true });
+  for (let step = 1; step <= 5; step++) {
+    plan.write(x, [step, -step, 0]);
+    plan.run();
+    assert.equal([...(await plan.read(y))[0]], [41 * step, -41 * step, 0]);
+  }
+  // Two steps behind each other, the second one's values written while the first one is under way.
+  plan.write(x, [7, 7, 7]);
+  plan.run();
+  const first = plan.read(y);
+  plan.write(x, [8, 8, 8]);
+  plan.run();
+  assert.equal([...(await first)[0]], [287, 287, 287]);
+  assert.equal([...(await plan.read(y))[0]], [328, 328, 328]);
+  plan.destroy();
+});
+
 test('the memory of a plan is known without making it', async () => {
   const graph = new Graph();
   const x = graph.input('x', [2, 5, 8, 8]);

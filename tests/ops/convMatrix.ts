@@ -44,7 +44,7 @@ test('the kernels compile for every shape of matrices that adapters list', async
       [4, 1],
     ]) {
       for (const DEPTH of [shape.K, 2 * shape.K]) {
-        await check('conv2dMatrix', { ...shape, LANES, SPAN, DOWN, ACROSS, DEPTH });
+        await check('conv2dMatrix', { ...shape, LANES, SPAN, DOWN, ACROSS, DEPTH, ADD: DEPTH === shape.K });
       }
     }
     await check('conv2dWeightGradientMatrix', { ...shape, LANES, SPAN, SIDE: 2, DEPTH: 2 * shape.K });
