@@ -96,7 +96,7 @@ test('poison shows a kernel that reads what nobody wrote', async () => {
       to.dispatch({
         shader: 'relu',
         entry: 'forward',
-        constants: { Quad: 'vec4f' },
+        constants: { Quad: 'vec4f', RUN: 1 },
         params: { count: 64 },
         bindings,
         workgroups: [1, 1, 1],
