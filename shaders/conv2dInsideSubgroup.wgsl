@@ -9,7 +9,8 @@ diagnostic(off, subgroup_uniformity);
 //   transposed = 1:  M runs over the input's pixels, K is the input's channels alone (the host gives one tap), and a slot is
 //                    (tap, output channel): each input pixel makes a patch of strideY x strideX output pixels of its own
 //
-// x, y   images (n, h, w, quads) of vec4 over channels, pad channels 0; y the same memory as vectors of VECTOR
+// x, y   images (n, h, w, quads) of Quad (vec4f or vec4h) over channels, pad channels 0; y the same memory as vectors of VECTOR:
+//        Stored
 // w      filter (r4, tap, o) of vec4 over r: quad r4 has slots `rowSlots` apart by tap, and slots in their order
 // bias   4*outputQuads numbers, as vectors of VECTOR; not read when hasBias = 0
 // Tile: a workgroup is one subgroup and computes PIXELS pixels x VECTOR*LANES slots; a lane owns VECTOR neighbouring slots (1, 2
@@ -64,11 +65,11 @@ fn loadW(i: u32) -> vec4f {
   return textureLoad(w, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
 }
 #else
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
 
 fn loadX(i: u32) -> vec4f {
-  return x[i];
+  return vec4f(x[i]);
 }
 
 fn loadW(i: u32) -> vec4f {
@@ -76,7 +77,7 @@ fn loadW(i: u32) -> vec4f {
 }
 #end
 @group(0) @binding(3) var<storage, read> bias: array<Slots>;
-@group(0) @binding(4) var<storage, read_write> y: array<Slots>;
+@group(0) @binding(4) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -150,13 +151,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     if (${p}u < count) {
       let at = (subgroupBroadcast(to${p / LANES}, ${p % LANES}u) + within) / ${VECTOR}u;
 #if VECTOR == 1
-      y[at] = a${p}_0;
+      y[at] = Stored(a${p}_0);
 #end
 #if VECTOR == 2
-      y[at] = vec2f(a${p}_0, a${p}_1);
+      y[at] = Stored(vec2f(a${p}_0, a${p}_1));
 #end
 #if VECTOR == 4
-      y[at] = vec4f(a${p}_0, a${p}_1, a${p}_2, a${p}_3);
+      y[at] = Stored(vec4f(a${p}_0, a${p}_1, a${p}_2, a${p}_3));
 #end
     }
 #end

@@ -8,7 +8,8 @@ diagnostic(off, subgroup_uniformity);
 //   transposed = 1:  K runs over x's pixels; a row is r4 (the host gives one tap), a slot (tap, output channel) of the
 //                    strideY x strideX pixels of dy that belong to the pixel
 //
-// x      image of inputQuads vec4 a pixel;  dy  image of 4*outputQuads numbers a pixel, as vectors of VECTOR; pads 0
+// x      image of inputQuads Quad (vec4f or vec4h) a pixel;  dy  image of 4*outputQuads numbers a pixel, as vectors of VECTOR
+//        (Stored); pads 0
 // dw     filters (row, slot) of vec4 over an input quad, one for each split z, one after the other (stridedSum adds them); assigned
 // Tile: a workgroup is one subgroup and computes ROWS rows (of four input channels each) x VECTOR*LANES slots; a lane owns VECTOR
 //   neighbouring slots (1, 2 or 4). LANES pixels at a time: a gather per row brings a quad of each, spread by subgroupBroadcast.
@@ -72,15 +73,15 @@ fn loadDy(i: u32) -> Slots {
 #end
 }
 #else
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read> dy: array<Slots>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
+@group(0) @binding(2) var<storage, read> dy: array<Stored>;
 
 fn loadX(i: u32) -> vec4f {
-  return x[i];
+  return vec4f(x[i]);
 }
 
 fn loadDy(i: u32) -> Slots {
-  return dy[i];
+  return Slots(dy[i]);
 }
 #end
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;

@@ -5,7 +5,8 @@ diagnostic(off, subgroup_uniformity);
 //
 //   dw[ky,kx,o][c] = sum over n,oy,ox of x[n, oy*strideY+ky-padTop, ox*STRIDE+kx-padLeft, c] * dy[n,oy,ox,o]
 //
-// x   image of one vec4 a pixel, pad channels 0;  dy  image of 4*outputQuads numbers a pixel, as vectors of VECTOR, pads 0
+// x   image of one Quad (vec4f or vec4h) a pixel, pad channels 0;  dy  image of 4*outputQuads numbers a pixel, as vectors of VECTOR
+//     (Stored), pads 0
 // dw  filters (tap, o) of vec4 over c, one for each split z, one after the other (stridedSum adds them); assigned, pads included
 // Tile: a workgroup is one subgroup and computes TAP_ROWS rows of taps, all their columns and channels of x, for VECTOR*LANES
 //   channels of dy; a lane owns VECTOR neighbouring ones (1, 2 or 4). A unit of the sum is COLUMNS pixels of a row of dy: the
@@ -65,15 +66,15 @@ fn loadDy(i: u32) -> Channels {
 #end
 }
 #else
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read> dy: array<Channels>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
+@group(0) @binding(2) var<storage, read> dy: array<Stored>;
 
 fn loadX(i: u32) -> vec4f {
-  return x[i];
+  return vec4f(x[i]);
 }
 
 fn loadDy(i: u32) -> Channels {
-  return dy[i];
+  return Channels(dy[i]);
 }
 #end
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;

@@ -5,7 +5,7 @@
  */
 import type { DeviceTraits } from '../device.js';
 import type { Tensor } from '../graph.js';
-import { vec4s } from '../layout.js';
+import { quadType, vec4s, vectorType } from '../layout.js';
 import type { Binding, Lowering, Storage } from '../lowering.js';
 import { TEXEL_SHIFT } from '../texels.js';
 import type { Geometry } from './convolution.js';
@@ -31,6 +31,12 @@ export function widthFor(slots: number, lanes: number): 1 | 2 | 4 {
   const paid = (width: number): number => Math.ceil(slots / (width * lanes)) * width;
   return ([4, 2, 1] as const).reduce((best, width) => (paid(width) < paid(best) ? width : best));
 }
+
+/** Types of the images' elements: x's by quads, the other's by as many numbers as a lane owns. */
+export const storedAs = ({ dtype }: Tensor, width: 1 | 2 | 4) => ({
+  Quad: quadType(dtype),
+  Stored: vectorType(dtype, width),
+});
 
 interface Operands {
   x: Tensor;
@@ -79,7 +85,13 @@ export function convolveInside(
     const texels = to.texels(part, w);
     to.dispatch({
       shader: 'conv2dInsideSubgroup',
-      constants: { LANES: lanes, PIXELS: pixels, VECTOR: width, TEXELS: texels ? TEXEL_SHIFT : 0 },
+      constants: {
+        LANES: lanes,
+        PIXELS: pixels,
+        VECTOR: width,
+        TEXELS: texels ? TEXEL_SHIFT : 0,
+        ...storedAs(x, width),
+      },
       params: { ...given, hasBias: Number(bias !== undefined) },
       bindings: { x: part, w, bias: bias ?? w, y: to.images(y, range) },
       texels: texels ? ['x', 'w'] : [],
@@ -111,7 +123,7 @@ export function insideFilterGradient(
     const texels = to.texels(bindings.x, bindings.dy);
     to.dispatch({
       shader: 'conv2dInsideWeightGradientSubgroup',
-      constants: { LANES: lanes, ROWS, VECTOR: width, TEXELS: texels ? TEXEL_SHIFT : 0 },
+      constants: { LANES: lanes, ROWS, VECTOR: width, TEXELS: texels ? TEXEL_SHIFT : 0, ...storedAs(x, width) },
       params: { ...params(range.count), pixelsPerSplit: perSplit },
       bindings: { ...bindings, dw: partial },
       texels: texels ? ['x', 'dy'] : [],
