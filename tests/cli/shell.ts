@@ -109,6 +109,7 @@ const failures: Record<string, readonly (readonly [code: number, ...words: strin
     [2, '--base-width', '3'],
     [4, ...none],
   ],
+  'bench peers': [[2, '--rounds', '0']],
   'bench data': [
     [2, '--compare', 'nowhere.json'],
     [4, ...none],
