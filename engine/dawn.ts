@@ -87,7 +87,7 @@ export async function openDevice({ adapter: wanted, kernels, exactTimestamps }: 
   if (wanted && !named && !found.toLowerCase().includes(wanted.toLowerCase())) {
     throw new DeviceError(`no WebGPU adapter matches --adapter ${wanted}; without the flag "${found}" is used`);
   }
-  const another = () => requestAdapter(named ? [`adapter=${wanted}`] : []);
+  const another = () => requestAdapter([...(named ? [`adapter=${wanted}`] : []), ...flags]);
   // More would wait for the longest shader all the same.
   const helpers = { count: Math.min(availableParallelism(), 8) - 1, adapter: another };
   return Device.open(adapter, { shaderText, idle, kernels, name: found, helpers });
