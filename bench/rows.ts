@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 
 /** A figure; all units are rates, so more is better. */
 export interface Row {
-  bench: 'kernels' | 'step' | 'data';
+  bench: 'kernels' | 'step' | 'data' | 'peers';
   work: string;
   shape: string;
   /** Which of several ways of doing the work: kernels, precision. */

@@ -37,6 +37,12 @@ export interface DataFlags extends BenchFlags, Pick<SizeFlags, 'size' | 'batchSi
   photos?: number;
 }
 
+export interface PeerFlags extends BenchFlags, SizeFlags {
+  filter?: string;
+  install?: boolean;
+  python?: string;
+}
+
 const sizesOf = ({ size = 128, baseWidth = 16, batchSize = 4 }: SizeFlags) => ({ size, baseWidth, batch: batchSize });
 const roundsOf = ({ rounds = 5 }: BenchFlags, roundMs: number) => ({ rounds, roundMs });
 
@@ -132,6 +138,19 @@ export async function data(flags: DataFlags): Promise<number> {
       const rows = await benchData(device, { dataPath, photos, size, batch, ...roundsOf(flags, 50) });
       rows.forEach(emit);
     }),
+  );
+  return 0;
+}
+
+export async function peers(flags: PeerFlags): Promise<number> {
+  const { benchPeers } = await import('../bench/peers.js');
+  const { isChosen } = await import('../bench/kernels.js');
+  const { adapter, filter, install, python = 'python3', rounds = 3 } = flags;
+  const { before, ...rest } = withOld(flags);
+  const compared = { ...rest, before: before?.filter(({ work, shape }) => isChosen(work, shape, filter)) };
+  const options = { ...sizesOf(flags), rounds, roundMs: 200, adapter, filter, install, python };
+  await report(compared, [...COLUMNS, 'ratio', 'error', 'note'], (emit) =>
+    benchPeers(options, emit, (line) => console.error(line)),
   );
   return 0;
 }

@@ -3,15 +3,19 @@ import { fileURLToPath } from 'node:url';
 import { DeviceError, type Device } from '../engine/device.js';
 import { type OutputFlags, Progress } from './progress.js';
 import { type GoldenCase, GoldenTensors, readIndex } from './verify/golden.js';
+import { AS_CHOSEN, variantsOf } from './verify/variants.js';
 import { NotOffered, type Verdict } from './verify/judge.js';
 
 export interface VerifyFlags extends OutputFlags {
   golden?: string;
   adapter?: string;
+  allVariants?: boolean;
 }
 
 /** A case and how it went; what `--json` prints. */
 export interface CaseResult {
+  /** Under `--all-variants` what was forced. */
+  variant?: string;
   name: string;
   kind: string;
   op: string;
@@ -38,7 +42,13 @@ const runners: Record<string, () => Promise<Runner>> = {
   image: async () => (await import('./verify/images.js')).runImageCase,
 };
 
-export async function verify({ golden: directory = PACKAGED, adapter, json, quiet }: VerifyFlags): Promise<number> {
+export async function verify({
+  golden: directory = PACKAGED,
+  adapter,
+  allVariants,
+  json,
+  quiet,
+}: VerifyFlags): Promise<number> {
   const progress = Progress.of({ json, quiet });
   progress.line(`verifying the cases in ${directory}`);
   const cases = readIndex(directory);
@@ -47,22 +57,27 @@ export async function verify({ golden: directory = PACKAGED, adapter, json, quie
   const results: CaseResult[] = [];
   try {
     progress.line(`adapter: ${device.description}`);
-    for (const [i, golden] of cases.entries()) {
-      progress.update('cases', i, cases.length, () => [String(golden?.name)]);
-      const { result, error } = await runCase(device, directory, golden, i);
-      results.push(result);
-      if (json) progress.json(result);
-      if (error instanceof DeviceError) {
-        // A device that has reported an error goes on reporting it; the next case deserves a fresh one.
-        device.close();
-        device = await openDevice({ adapter });
+    for (const { name: variant, force } of allVariants ? variantsOf(device) : [AS_CHOSEN]) {
+      const own: CaseResult[] = [];
+      for (const [i, golden] of cases.entries()) {
+        progress.update('cases', i, cases.length, () => [...(allVariants ? [variant] : []), String(golden?.name)]);
+        const { result, error } = await runCase(force(device), directory, golden, i);
+        own.push(allVariants ? { variant, ...result } : result);
+        if (json) progress.json(own[i]);
+        if (error instanceof DeviceError) {
+          // A device that has reported an error goes on reporting it; the next case deserves a fresh one.
+          device.close();
+          device = await openDevice({ adapter });
+        }
       }
+      progress.clear();
+      if (!json) summarise(own, progress, allVariants ? variant : undefined);
+      results.push(...own);
     }
   } finally {
     progress.clear();
     device.close();
   }
-  if (!json) summarise(results, progress);
   return results.some(({ pass }) => pass === false) ? 1 : 0;
 }
 
@@ -105,8 +120,9 @@ function worstOf(verdicts: readonly Verdict[]): Pick<CaseResult, 'pass' | 'worst
   return { pass, worst: Number.isFinite(ratio) ? ratio : null, tensor, error: pass ? null : `${tensor}: ${where}` };
 }
 
-/** A line a kind, then the cases that are not offered and the failures. */
-function summarise(results: readonly CaseResult[], progress: Progress): void {
+/** A line a kind, then the cases that are not offered and the failures; after the variant's name, where one was forced. */
+function summarise(results: readonly CaseResult[], progress: Progress, variant?: string): void {
+  if (variant !== undefined) progress.result(`\n${variant}`);
   const kinds = [...new Set(results.map(({ kind }) => kind))];
   const ratio = ({ worst }: CaseResult) =>
     worst === null ? 'not comparable' : `${worst.toPrecision(2)} of the tolerance`;

@@ -46,7 +46,7 @@ function nap(): void {
  * On a software adapter that core is the kernel's: sleeping 1 ms a turn made training 1.5 times as fast on two cores,
  * and leaves 3 to 5 % of a core to waiting (llvmpipe, the main thread's own processor time over steps of a second).
  */
-async function idle<T>(promise: Promise<T>): Promise<T> {
+export async function idle<T>(promise: Promise<T>): Promise<T> {
   waiting++;
   // One chain of naps, also when a wait begins before the chain of the last one has noticed its end.
   if (!napping) {
@@ -70,10 +70,10 @@ async function requestAdapter(flags: string[]): Promise<GPUAdapter | null> {
 }
 
 /**
- * Opens a device with the adapter's own limits and the optional features that the engine can use.
+ * The adapter, and a way to get it once more, since each gives one device; WebGPU's globals are set.
  * @throws DeviceError when there is no adapter, or none of the given name
  */
-export async function openDevice({ adapter: wanted, kernels, exactTimestamps }: OpenOptions = {}): Promise<Device> {
+export async function findAdapter({ adapter: wanted, exactTimestamps }: OpenOptions = {}) {
   for (const [name, value] of Object.entries(globals)) {
     if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
@@ -88,7 +88,16 @@ export async function openDevice({ adapter: wanted, kernels, exactTimestamps }: 
     throw new DeviceError(`no WebGPU adapter matches --adapter ${wanted}; without the flag "${found}" is used`);
   }
   const another = () => requestAdapter([...(named ? [`adapter=${wanted}`] : []), ...flags]);
+  return { adapter, name: found, another };
+}
+
+/**
+ * Opens a device with the adapter's own limits and the optional features that the engine can use.
+ * @throws DeviceError when there is no adapter, or none of the given name
+ */
+export async function openDevice(options: OpenOptions = {}): Promise<Device> {
+  const { adapter, name, another } = await findAdapter(options);
   // More would wait for the longest shader all the same.
   const helpers = { count: Math.min(availableParallelism(), 8) - 1, adapter: another };
-  return Device.open(adapter, { shaderText, idle, kernels, name: found, helpers });
+  return Device.open(adapter, { shaderText, idle, kernels: options.kernels, name, helpers });
 }

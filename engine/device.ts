@@ -9,6 +9,13 @@ export class DeviceError extends Error {
 /** `subgroup`: lanes of one subgroup share loads (CPU adapters); `tiled`: workgroup memory (GPUs); `plain`: the reference. */
 export type KernelFamily = 'plain' | 'tiled' | 'subgroup';
 
+/**
+ * Says which of several forms of a convolution to take; undefined leaves it to the rule, which prefers the first.
+ * @param work all that the choice may depend on: pass, geometry, sizes
+ * @param forms names of those that can do it
+ */
+export type FormChooser = (work: string, forms: readonly string[]) => number | undefined;
+
 /** What lowering may know of the adapter. */
 export interface DeviceTraits {
   /** The adapter is a processor, not a graphics card. */
@@ -23,6 +30,11 @@ export interface DeviceTraits {
   readonly maxWorkgroups: number;
   /** Most bytes that may be read as texels (`texels.ts`); 0 where that does not pay or was found to be wrong. */
   readonly maxTexelBytes: number;
+  /** Convolutions of few channels have kernels of their own. */
+  readonly fewChannels: boolean;
+  /** Plans merge ops that pass over the same memory, unless they are asked not to (`PlanOptions.fuse`). */
+  readonly fuse: boolean;
+  readonly choose?: FormChooser;
 }
 
 /** What the engine needs from the place it runs in. */
@@ -121,6 +133,8 @@ export class Device {
       uniformOffsetAlignment: gpu.limits.minUniformBufferOffsetAlignment,
       maxWorkgroups: gpu.limits.maxComputeWorkgroupsPerDimension,
       maxTexelBytes: texels ? gpu.limits.maxTextureDimension2D * TEXEL_WIDTH * 16 : 0,
+      fewChannels: true,
+      fuse: true,
     });
   }
 
@@ -133,6 +147,11 @@ export class Device {
     checkKernels(kernels, this.traits.subgroupSize, this.platform.name);
     const maxTexelBytes = texels ? this.traits.maxTexelBytes : 0;
     return Object.assign(Object.create(this) as Device, { traits: { ...this.traits, kernels, maxTexelBytes } });
+  }
+
+  /** This device with other habits; closing either closes both. */
+  withHabits(habits: Partial<Pick<DeviceTraits, 'fewChannels' | 'fuse' | 'choose'>>): Device {
+    return Object.assign(Object.create(this) as Device, { traits: { ...this.traits, ...habits } });
   }
 
   /** One line for people: who computes, and with which kernels. */

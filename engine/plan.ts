@@ -292,7 +292,7 @@ interface Arrangement {
 }
 
 function arrange(device: Device, graph: Graph, options: PlanOptions): Arrangement {
-  const { outputs, poison, checkNumerics, fuse = true, checkpointActivations } = options;
+  const { outputs, poison, checkNumerics, fuse = device.traits.fuse, checkpointActivations } = options;
   const needed = neededNodes(graph, outputs);
   const { nodes: merged, fused } =
     fuse && !checkNumerics

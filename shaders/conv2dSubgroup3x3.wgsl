@@ -11,12 +11,15 @@ diagnostic(off, subgroup_uniformity);
 //   multiply-adds per lane at 8x8 pixels, two vectors and 8 lanes. More accumulators than registers do not hurt; a row
 //   of taps at a time keeps the blocks of code short enough for LLVM.
 //   Measured, 64->64 channels, 64x64, N=2, 8x8 pixels, on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz
-//   Xeon, one and two vectors: 22 and 25 GFLOP/s from buffers (4 and 7 s to compile), 44 and 48 from textures (2 and
-//   3.6 s); all loads taken out of the loop 50. No gain: row by row over all four channels (19 instead of 22), three
-//   multiply-adds on one accumulator in a row (18); with two vectors 12x8 pixels (50, and longer to compile), 8x4 (33
-//   instead of 38 from sampled textures), 4x4 of four vectors (27); rows of LANES pixels with a loop over ky (28); the
-//   filter in a uniform buffer (34); 16 lanes (LP_NATIVE_VECTOR_WIDTH=512): from buffers 18 to 25, filter in a uniform
-//   buffer 29, and from textures the upper 8 lanes get zeros.
+//   Xeon, one and two vectors: 21 and 20 GFLOP/s from buffers (3.7 and 7 s to compile), 39 and 45 from textures (2 and
+//   3.6 s); without any load in the loop 50. In the same race from textures 8x4 pixels of two vectors 39, 4x4 of four
+//   37, 4x8 of four 43 (compiles as long as 8x8 of two), 4x4 of two 35. No gain: 12x8 pixels of two vectors (1.03
+//   times as fast, half as long again to compile), row by row over all four channels, three multiply-adds on one
+//   accumulator in a row, rows of LANES pixels with a loop over ky (0.85), the filter in a uniform buffer (level with a
+//   sampled texture), stores of four channels at a time after a swap between lanes (1.03), or into a texture (0.75);
+//   16 lanes (LP_NATIVE_VECTOR_WIDTH=512): 18 to 25 from buffers, 29 with the filter in a uniform buffer, and the upper
+//   8 lanes of a texture load get zeros. Winograd F(2x2,3x3), estimated: 4 times the loads of a multiply-add and the
+//   transforms' stores take more than its 2.25 times fewer multiplications give.
 // Dispatch: x = tiles along the row, y = batch * tiles along the column, z = blocks of LANES*VECTORS channels.
 // Assigns y, pads included.
 

@@ -15,7 +15,7 @@ diagnostic(off, subgroup_uniformity);
 //   dy's channels. The shuffle's lane is known when the shader is compiled, which makes it one instruction.
 //   Measured, 64->64 channels, 64x64, N=2, on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz Xeon: 38
 //   GFLOP/s where conv2dWeightGradientSubgroup3x3 has 23. One part: 37, 35, 38 with 4, 6, 8 columns, and half of the
-//   work is wasted on 16 channels; two parts: 28, 38, 36, 36 with 2, 4, 6, 8.
+//   work is wasted on 16 channels; two parts: 28, 38, 36, 36 with 2, 4, 6, 8; two rows at a time 0.85 of one.
 // Dispatch: x = blocks of output channels, y = blocks of PARTS quads, z = splits of the batch *
 //   ceil(width/COLUMNS) columns, columnsPerSplit each; every split has at least one column.
 

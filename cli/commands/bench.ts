@@ -69,8 +69,29 @@ const data = command({
   run: async (given) => (await import('../bench.js')).data(given),
 });
 
+const peers = command({
+  name: 'peers',
+  describe: 'convolutions and UNet steps beside TensorFlow.js, jax-js (WebGPU, same adapter) and PyTorch',
+  example: ['bench peers --install --filter train', 'a training step on every engine; installs two of them first'],
+  flags: {
+    filter: flag('only works with this word in their name or shape', text('--filter')),
+    install: {
+      describe: 'let npm put TensorFlow.js and jax-js into bench/peers/node_modules first',
+      boolean: true,
+    },
+    python: flag('interpreter that is asked for PyTorch [python3]', text('--python')),
+    ...sizes,
+    ...measuring,
+    rounds: flag('how often each work is timed [3]', wholeNumber('--rounds', 1)),
+  },
+  epilogue:
+    "Ratio: how many times as fast trimap's median is; error: largest difference to trimap's result, as a part of the " +
+    'largest value. Libraries on Dawn are timed as they come and with the sleeping wait that trimap has.',
+  run: async (given) => (await import('../bench.js')).peers(given),
+});
+
 export const benchCommands: CommandGroup = {
   name: 'bench',
   describe: 'measure what the adapter and this machine do in a second',
-  commands: [kernels, step, data],
+  commands: [kernels, step, data, peers],
 };

@@ -38,12 +38,16 @@ const verify = command({
   example: ['verify --json > cases.jsonl', 'a line a case, to send with a report of a broken driver'],
   flags: {
     golden: flag('folder with index.json and the cases [those that come with the package]', text('--golden')),
+    'all-variants': {
+      describe: 'every case once for each kernel family, way of loading, register tile, and without fusion',
+      boolean: true,
+    },
     adapter,
     quiet,
     json: { ...json, describe: 'print one JSON object a case and line' },
   },
   epilogue:
-    'JSON: name, kind, op, pass (null: a form that is not offered), worst (largest error as a ratio to its ' +
+    'JSON: variant (what --all-variants forced), name, kind, op, pass (null: a form that is not offered), worst (largest error as a ratio to its ' +
     'tolerance; null where a value is missing or not a number), tensor (where that was), error (why the case ' +
     'could not be judged).',
   run: async (given) => (await import('../verify.js')).verify(given),

@@ -1,5 +1,9 @@
 /** Which photos of a split are worth a look. */
+import type { SplitName } from '../../data/dataset.js';
 import type { PhotoScores } from '../evaluation.js';
+
+/** What people call a split. */
+export const splitWord = (split: SplitName): string => ({ train: 'training', valid: 'validation', test: 'test' })[split];
 
 /** Photos of a group, in the order of their Dice. */
 export interface CaseGroup<T> {

@@ -1,5 +1,5 @@
 /** The sections of a run's report that show photos. */
-import { hardestPhotos, chooseCases } from './cases.js';
+import { chooseCases, hardestPhotos, splitWord } from './cases.js';
 import { cardList, legend, viewChoice } from './cards.js';
 import { html } from './html.js';
 import { VIEWS } from './masks.js';
@@ -77,8 +77,8 @@ export function hardSection({ folder, valid, test }: RunRecord): Section | undef
   ]);
   const all = hard.length === photos.length;
   const what = all
-    ? `All ${photos.length} ${split} photos`
-    : `Those of the ${photos.length} ${split} photos that are among the ${HARDEST} lowest by at least one score`;
+    ? `All ${photos.length} ${splitWord(split)} photos`
+    : `Those of the ${photos.length} ${splitWord(split)} photos that are among the ${HARDEST} lowest by at least one score`;
   return {
     id: 'hard',
     title: 'Hard cases',

@@ -17,7 +17,7 @@ import { resizePhoto } from '../../data/resize.js';
 import type { Evaluator, PhotoScores, Prediction } from '../evaluation.js';
 import type { RunFolder } from '../runFolder.js';
 import type { Border } from '../settings.js';
-import { type CaseGroup, chooseCases } from './cases.js';
+import { type CaseGroup, chooseCases, splitWord } from './cases.js';
 import { type ComparedMask, compareMasks, LEGEND, overlayPng, readOverlay, VIEWS } from './masks.js';
 import { sheetPng } from './sheet.js';
 
@@ -133,7 +133,7 @@ export async function writeCases(
 
 /** "The 8 worst test photos by Dice". */
 export function groupTitle(id: CaseGroup<unknown>['id'], split: 'valid' | 'test', count: number): string {
-  const photos = `${split === 'valid' ? 'validation' : 'test'} photo${count === 1 ? '' : 's'}`;
+  const photos = `${splitWord(split)} photo${count === 1 ? '' : 's'}`;
   return count === 1 ? `The ${id} ${photos} by Dice` : `The ${count} ${id} ${photos} by Dice`;
 }
 

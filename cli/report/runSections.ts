@@ -4,6 +4,7 @@ import type { Environment, Session } from '../environment.js';
 import { duration, mebibytes } from '../progress.js';
 import type { EpochRecord } from '../runFolder.js';
 import { definitions, scoreTable } from '../scoreReport.js';
+import { splitWord } from './cases.js';
 import { bestEpoch, curves } from './curves.js';
 import { breedChart, byBreed, histogramChart, quantile } from './distribution.js';
 import { type Html, html } from './html.js';
@@ -112,7 +113,7 @@ export function scoresSection({ valid, test, settings }: RunRecord): Section | u
   const tables = results.map((result) => {
     const [heads, ...rows] = scoreTable(result);
     const columns = heads.map((head) => ({ head }));
-    return html`${dataTable(`Scores of the ${result.split} photos`, columns, rows)}<br />`;
+    return html`${dataTable(`Scores of the ${splitWord(result.split)} photos`, columns, rows)}<br />`;
   });
   const chosen = valid && html`<p class="muted">Validation scores are a little too good: they chose the weights.</p>`;
   return {
@@ -131,7 +132,7 @@ export function distributionSection({ valid, test }: RunRecord): Section | undef
   const { photos, split } = result;
   const sorted = photos.map(({ dice }) => dice).sort((a, b) => a - b);
   const [tenth, median] = [0.1, 0.5].map((share) => four(quantile(sorted, share)));
-  const text = `Half of the ${plural(photos.length, `${split} photo`)} have a Dice above ${median}, nine tenths above ${tenth}`;
+  const text = `Half of the ${plural(photos.length, `${splitWord(split)} photo`)} have a Dice above ${median}, nine tenths above ${tenth}`;
   const spreads = byBreed(photos);
   const breeds =
     spreads.length > 1 &&

@@ -76,7 +76,7 @@ async function runPass(
   variables: Variables,
   { graph, input, out, loss }: Recorded,
   inputs: Record<string, ArrayLike<number>>,
-  fuse = true,
+  fuse = device.traits.fuse,
 ): Promise<Pass> {
   const parameters = variables.parameters;
   const one = graph.input('one', [1], 'vector');
@@ -94,7 +94,11 @@ async function runPass(
 }
 
 /** Runs a case of kind `network`, with plans that fuse or plain ones. */
-export async function runNetworkCase(device: Device, golden: GoldenTensors, { fuse = true } = {}): Promise<Verdict[]> {
+export async function runNetworkCase(
+  device: Device,
+  golden: GoldenTensors,
+  { fuse = device.traits.fuse } = {},
+): Promise<Verdict[]> {
   // PyTorch counts batches for a moving average without momentum, which none of these nets has.
   const stateNames = golden.names
     .filter((name) => name.startsWith('state.') && !name.endsWith('.num_batches_tracked'))

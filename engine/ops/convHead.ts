@@ -13,7 +13,14 @@ const RUN = 8;
 /** Whether the convolution has these kernels. @param y its output, or the gradient of that */
 export function isHead(traits: DeviceTraits, { kernel, stride, padding }: Geometry, y: Tensor): boolean {
   const both = (axes: readonly number[], size: number): boolean => axes.every((v) => v === size);
-  return traits.kernels !== 'plain' && y.shape[1] <= 4 && both(kernel, 1) && both(stride, 1) && both(padding, 0);
+  return (
+    traits.fewChannels &&
+    traits.kernels !== 'plain' &&
+    y.shape[1] <= 4 &&
+    both(kernel, 1) &&
+    both(stride, 1) &&
+    both(padding, 0)
+  );
 }
 
 const pixelsOf = ({ shape: [, , height, width] }: Tensor, { count }: ImageRange): number => count * height * width;

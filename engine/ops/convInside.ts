@@ -19,7 +19,7 @@ const ROWS = 4;
 /** Whether the convolution has these kernels. @param y its output, or the gradient of that */
 export function isInside(traits: DeviceTraits, geometry: Geometry, x: Tensor, y: Tensor): boolean {
   const { kernel, stride, padding, transposed } = geometry;
-  if (traits.kernels !== 'subgroup' || padding[0] !== 0 || padding[1] !== 0) return false;
+  if (!traits.fewChannels || traits.kernels !== 'subgroup' || padding[0] !== 0 || padding[1] !== 0) return false;
   const axes = [0, 1];
   if (!transposed) return axes.every((i) => kernel[i] <= stride[i]);
   return axes.every((i) => kernel[i] === stride[i] && y.shape[2 + i] === x.shape[2 + i] * stride[i]);

@@ -16,7 +16,7 @@ const WIDEST = 7;
 
 /** Whether the convolution has these kernels. */
 export function isStem(traits: DeviceTraits, { kernel, transposed }: Geometry, x: Tensor): boolean {
-  return traits.kernels === 'subgroup' && !transposed && x.shape[1] <= 4 && kernel[1] <= WIDEST;
+  return traits.fewChannels && traits.kernels === 'subgroup' && !transposed && x.shape[1] <= 4 && kernel[1] <= WIDEST;
 }
 
 interface Operands {

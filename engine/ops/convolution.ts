@@ -52,6 +52,17 @@ const quads = (image: Tensor): number => vec4s(image.shape[1]);
 const is3x3 = ({ kernel, stride, transposed }: Geometry): boolean =>
   !transposed && kernel[0] === 3 && kernel[1] === 3 && stride[0] === 1 && stride[1] === 1;
 
+/** The rule's favourite, the first of the forms, unless the device is told another (`FormChooser`). */
+function pick<F extends { shader: string; constants: Constants }>(
+  { choose }: DeviceTraits,
+  work: readonly unknown[],
+  forms: readonly F[],
+): F {
+  if (!choose || forms.length === 1) return forms[0];
+  const names = forms.map(({ shader, constants }) => `${shader} ${JSON.stringify(constants)}`);
+  return forms[choose(JSON.stringify(work), names) ?? 0];
+}
+
 interface ConvolveForm {
   shader: string;
   constants: Constants;
@@ -66,22 +77,28 @@ interface ConvolveForm {
  * The form of `convolve`, decided from shapes and adapter alone.
  * @param height, width, channels of the output, channels in whole vec4s
  * @param texels whether textures can stand in for x and w
+ * @param reduction channels of x, in whole vec4s; the rule does not depend on it, a measured choice does
  */
 export function chooseConvolve(
   traits: DeviceTraits,
   geometry: Geometry,
   [batch, channels, height, width]: readonly number[],
   texels = false,
+  reduction = channels,
 ): ConvolveForm {
+  const work = ['convolve', geometry, reduction, batch, channels, height, width, texels];
   if (traits.kernels === 'plain') return { shader: 'conv2dPlain', constants: {}, pixels: 1, channels: 4 };
   if (traits.kernels === 'tiled') {
     // The larger tile has the better ratio of arithmetic to loads; the smaller one fills more of the adapter.
     const groups = Math.ceil((batch * height * width) / 64) * Math.ceil(channels / 64);
-    const [size, perThread] = groups >= 256 ? [64, 8] : [32, 4];
-    const constants = { PIXELS: size, CHANNELS: size, THREAD_PIXELS: perThread, THREAD_CHANNELS: perThread };
-    return { shader: 'conv2dTiled', constants, pixels: size, channels: size };
+    const forms = (groups >= 256 ? [64, 32] : [32, 64]).map((size) => {
+      const perThread = size / 8;
+      const constants = { PIXELS: size, CHANNELS: size, THREAD_PIXELS: perThread, THREAD_CHANNELS: perThread };
+      return { shader: 'conv2dTiled', constants, pixels: size, channels: size };
+    });
+    return pick(traits, work, forms);
   }
-  return chooseSubgroup(traits, geometry, [batch, channels, height, width], texels);
+  return pick(traits, work, subgroupForms(traits, geometry, [batch, channels, height, width], texels));
 }
 
 /** Register tiles of the subgroup forms: [rows, columns, vectors of channels] of the 3x3 form, [pixels, vectors] of the other. */
@@ -96,13 +113,13 @@ const RUNS = [
   [32, 1],
 ] as const;
 
-/** The form with the least estimated cycles of the adapter: a multiply-add is one, and a load that of so many. */
-function chooseSubgroup(
+/** The forms by estimated cycles of the adapter, the least first: a multiply-add is one, and a load that of so many. */
+function subgroupForms(
   { subgroupSize: lanes, maxWorkgroups }: DeviceTraits,
   geometry: Geometry,
   [batch, channels, height, width]: readonly number[],
   texels: boolean,
-): ConvolveForm {
+): ConvolveForm[] {
   const load = texels ? 16 : 110;
   const TEXELS = texels ? TEXEL_SHIFT : 0;
   const blocks = (vectors: number): number => Math.ceil(channels / (lanes * vectors));
@@ -122,6 +139,8 @@ function chooseSubgroup(
     });
   }
   for (const [rows, columns, vectors] of is3x3(geometry) ? TILES : []) {
+    // Loads from buffers are so much code that a second vector loses (19.6 instead of 21.1 GFLOP/s at 8x8 pixels).
+    if (vectors > 1 && !texels) continue;
     const [down, across] = [Math.ceil(height / rows), Math.ceil(width / columns)];
     if (batch * down > maxWorkgroups) continue;
     const border = (rows + 2) * (columns + 2);
@@ -137,7 +156,8 @@ function chooseSubgroup(
       },
     });
   }
-  return forms.reduce((best, other) => (other.cost < best.cost ? other : best)).form;
+  // Stable, so that the first of equals stays first.
+  return forms.sort((a, b) => a.cost - b.cost).map(({ form }) => form);
 }
 
 /**
@@ -167,7 +187,7 @@ export function convolve(
   for (const range of to.batches(x, y)) {
     const part = to.images(x, range);
     const texels = to.texels(part, w);
-    const form = chooseConvolve(to.traits, geometry, [range.count, quads(y) * 4, height, width], texels);
+    const form = chooseConvolve(to.traits, geometry, [range.count, quads(y) * 4, height, width], texels, quads(x) * 4);
     const blocks = Math.ceil((quads(y) * 4) / form.channels);
     let workgroups: readonly [number, number, number];
     if (form.shader === 'conv2dPlain') {
@@ -263,9 +283,15 @@ interface FilterGradientForm {
 
 /**
  * The form of `filterGradient`, decided from shapes and adapter alone.
+ * @param sizes of x, then of dy, all that a measured choice may depend on
  * @param texels whether textures can stand in for x and dy
  */
-export function chooseFilterGradient(traits: DeviceTraits, geometry: Geometry, texels = false): FilterGradientForm {
+export function chooseFilterGradient(
+  traits: DeviceTraits,
+  geometry: Geometry,
+  sizes: readonly number[],
+  texels = false,
+): FilterGradientForm {
   const { kernels, subgroupSize: lanes } = traits;
   const name = 'conv2dWeightGradient';
   if (kernels === 'plain') {
@@ -275,19 +301,32 @@ export function chooseFilterGradient(traits: DeviceTraits, geometry: Geometry, t
     return { shader: `${name}Tiled`, constants: {}, channels: 64, rows: 16, step: 16, least: 256 };
   }
   const TEXELS = texels ? TEXEL_SHIFT : 0;
-  if (is3x3(geometry) && texels) {
-    const [parts, columns] = [2, 4];
-    const constants = { LANES: lanes, PARTS: parts, COLUMNS: columns, TEXELS };
-    const channels = (4 * lanes) / parts;
-    return { shader: `${name}Texels3x3`, constants, channels, rows: parts * 9, step: 1, least: 1, columns };
-  }
-  if (is3x3(geometry)) {
-    const constants = { LANES: lanes, QUADS: 2 };
-    const columns = lanes - 2;
-    return { shader: `${name}Subgroup3x3`, constants, channels: lanes, rows: 2 * 9, step: 1, least: 1, columns };
-  }
-  const constants = { LANES: lanes, ROWS: 4, TEXELS };
-  return { shader: `${name}Subgroup`, constants, channels: 4 * lanes, rows: 4, step: lanes, least: 64 };
+  const general = {
+    shader: `${name}Subgroup`,
+    constants: { LANES: lanes, ROWS: 4, TEXELS },
+    channels: 4 * lanes,
+    rows: 4,
+    step: lanes,
+    least: 64,
+  };
+  if (!is3x3(geometry)) return general;
+  const [parts, columns] = [2, 4];
+  const special: Omit<FilterGradientForm, 'step' | 'least'> = texels
+    ? {
+        shader: `${name}Texels3x3`,
+        constants: { LANES: lanes, PARTS: parts, COLUMNS: columns, TEXELS },
+        channels: (4 * lanes) / parts,
+        rows: parts * 9,
+        columns,
+      }
+    : {
+        shader: `${name}Subgroup3x3`,
+        constants: { LANES: lanes, QUADS: 2 },
+        channels: lanes,
+        rows: 2 * 9,
+        columns: lanes - 2,
+      };
+  return pick(traits, ['filterGradient', geometry, ...sizes, texels], [{ ...special, step: 1, least: 1 }, general]);
 }
 
 /** Most bytes of partial filters. */
@@ -308,7 +347,7 @@ export function filterGradient(
   if (isStem(to.traits, geometry, x)) return stemFilterGradient(to, { x, dy, dw }, geometry);
   const { kernel, padding, transposed } = geometry;
   const texels = to.batches(x, dy).every((range) => to.texels(to.images(x, range), to.images(dy, range)));
-  const form = chooseFilterGradient(to.traits, geometry, texels);
+  const form = chooseFilterGradient(to.traits, geometry, [...x.shape, ...dy.shape], texels);
   const { columns } = form;
   const plain = form.shader === 'conv2dWeightGradientPlain';
   const taps = kernel[0] * kernel[1];

@@ -3,12 +3,17 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { pairedBootstrap } from '../../cli/compare/bootstrap.js';
 import { compareRuns, mostDifferent } from '../../cli/compare/comparison.js';
+import { comparisonPage } from '../../cli/compare/page.js';
+import type { DifferentCase } from '../../cli/compare/panels.js';
 import { differingSettings, outcomeOf, summaryText, wins } from '../../cli/compare/summary.js';
 import { DataError } from '../../data/errors.js';
+import { encodeJpeg } from '../../data/jpeg.js';
 import { drawSample } from '../../data/sample.js';
 import { Random } from '../../engine/random.js';
+import { visit } from '../helpers/browser.js';
 import { trimap } from '../helpers/cli.js';
 import { inDirectory } from '../helpers/data.js';
 
@@ -161,6 +166,52 @@ test('runs that are not alike: common photos, other masks, missing ones', () =>
     refused([at('a'), at('unfinished')], `trimap resume ${at('unfinished')}`);
     refused([at('a'), at('nowhere')], 'is no folder of a run');
   }));
+
+// What `evaluate` runs is run by the browser, whose types are no part of the build.
+type Element = any;
+declare const document: { documentElement: Element } & Element;
+
+/** Three photos, of which the first is hit and missed in halves. */
+const someCases = (runs: number): DifferentCase[] =>
+  ['x', 'y', 'z'].map((name) => ({
+    name,
+    photo: encodeJpeg({ height: 16, width: 16, pixels: new Uint8Array(16 * 16 * 3).fill(99) }, 80),
+    masks: Array.from({ length: runs }, (_, run) => ({
+      height: 16,
+      width: 16,
+      classes: Uint8Array.from({ length: 256 }, (_, i) => (i < 128 ? run : 2)),
+    })),
+    dice: Array.from({ length: runs }, () => 0.5),
+  }));
+
+for (const width of [1280, 390]) {
+  test(`the page of three runs in a browser, ${width} pixels wide: it fits, sorts, and shows values`, () =>
+    inDirectory(async (directory) => {
+      const paths = ['one', 'two<b>', 'three'].map((name) => join(directory, name));
+      makeRun(paths[0], { test: { x: 0.5, y: 0.8, z: 0.9 } });
+      makeRun(paths[1], { test: { x: 0.7, y: 0.85, z: 0.9 }, settings: { net: 'resnet34-unet' } });
+      makeRun(paths[2], { test: { x: 0.6, y: 0.2, z: 0.95 } });
+      const file = join(directory, 'page.html');
+      writeFileSync(file, comparisonPage(compareRuns(paths), someCases(3)));
+      await visit(pathToFileURL(file).href, { viewport: { width, height: 900 } }, async (page) => {
+        assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= width);
+        assert.is(await page.title(), 'one against two<b> against three');
+        const first = () => page.locator('table.sortable tbody tr').first().locator('th').textContent();
+        assert.is(await first(), 'y', 'the largest difference first');
+        await page.locator('table.sortable th button').first().click();
+        assert.is(await first(), 'x');
+        const scatter = page.locator('#photos .chart:visible');
+        assert.is(await scatter.count(), 2, 'each further run against the first');
+        await scatter.first().focus();
+        await page.keyboard.press('ArrowLeft');
+        assert.match((await scatter.first().locator('.tip').textContent()) ?? '', /^zone 0\.9000two<b> 0\.9000$/);
+        assert.is(await page.locator('#cases li').count(), 3);
+        assert.is(await page.locator('#cases li').first().locator('figure').count(), 2 + 3);
+        assert.is(await page.getByAltText('three: 50.0 % of the photo are missed, 0.0 % are false').count(), 0);
+        assert.is(await page.getByAltText('two<b>: 50.0 % of the photo are missed, 0.0 % are false').count(), 3);
+      });
+    }));
+}
 
 const TINY = ['--size', '32', '--base-width', '2', '-b', '4', '-e', '1', '--quiet'];
 

@@ -29,6 +29,32 @@ test('cases of every kind pass, whatever they are called', () =>
       assert.match(stdout, new RegExp(`^${kind}: 1 of 1 passed, worst renamed`, 'm'));
   }));
 
+test('--all-variants: the cases once for each, and one variant that fails fails all', () =>
+  inDirectory(async (directory) => {
+    const chosen = packaged.filter(({ name }) => name === 'conv2d-k3s1p1-n2c3o5-13x11-bias');
+    assert.is(chosen.length, 1);
+    copyFileSync(join(goldenDirectory, chosen[0].file), join(directory, chosen[0].file));
+    writeFileSync(join(directory, 'index.json'), JSON.stringify({ cases: chosen }));
+    const { code, stdout, stderr } = await trimap(directory, [
+      'verify',
+      '--golden',
+      directory,
+      '--all-variants',
+      '--json',
+    ]);
+    assert.is(code, 0, stdout + stderr);
+    const results = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as CaseResult);
+    const variants = results.map(({ variant }) => variant);
+    assert.is(new Set(variants).size, results.length);
+    for (const name of ['plain convolutions', 'tiled convolutions', 'nothing fused'])
+      assert.ok(variants.includes(name));
+    assert.ok(variants.some((name) => /^form 2 of /.test(name!)));
+    assert.ok(results.every(({ pass }) => pass));
+  }));
+
 test('what cannot be judged, or is wrong, fails by name; the rest is still judged', () =>
   inDirectory(async (directory) => {
     const cases: unknown[] = [];

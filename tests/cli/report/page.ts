@@ -9,16 +9,14 @@ import type { Browser, Page } from 'playwright-core';
 import { writeReport } from '../../../cli/report/runReport.js';
 import { startReports } from '../../../cli/serve.js';
 import { decodePhoto } from '../../../data/decode.js';
-import { findBrowser, NO_BROWSER, openBrowser } from '../../helpers/browser.js';
+import { visit } from '../../helpers/browser.js';
 import { someHistory, someRun } from '../../helpers/report.js';
-import { skip } from '../../helpers/skip.js';
 
 // What `evaluate` runs is run by the browser, whose types are no part of the build.
 type Element = any;
 declare const document: { body: Element; documentElement: Element } & Element;
 declare const getComputedStyle: (element: Element) => { color: string; backgroundColor: string };
 
-const program = findBrowser();
 const directory = mkdtempSync(join(tmpdir(), 'trimap-test-'));
 const folder = await someRun(directory, 5);
 writeReport(folder, 'finished');
@@ -27,29 +25,11 @@ const address = pathToFileURL(folder.file('report')).href;
 const test = suite('cli/report/page');
 test.after(() => rmSync(directory, { recursive: true, force: true }));
 
-/** Runs `body` with the page open; whatever the page complains of fails. */
-async function inPage(
-  settings: Parameters<Browser['newPage']>[0] & { url?: string },
+/** The report of the run above, or what stands at another address. */
+const inPage = (
+  { url, ...settings }: Parameters<Browser['newPage']>[0] & { url?: string },
   body: (page: Page) => Promise<void>,
-): Promise<void> {
-  if (!program) return skip(NO_BROWSER);
-  const browser = await openBrowser(program);
-  try {
-    const page = await browser.newPage(settings);
-    page.setDefaultTimeout(60_000);
-    const complaints: string[] = [];
-    page.on('console', (message) => complaints.push(message.text()));
-    page.on('pageerror', (error) => complaints.push(error.message));
-    page.on('request', (request) => {
-      if (!/^(file|data):/.test(request.url()) && !settings.url) complaints.push(`asks for ${request.url()}`);
-    });
-    await page.goto(settings.url ?? address);
-    await body(page);
-    assert.equal(complaints, []);
-  } finally {
-    await browser.close();
-  }
-}
+): Promise<void> => visit(url ?? address, settings, body);
 
 for (const width of [1280, 390]) {
   for (const colorScheme of ['light', 'dark'] as const) {
@@ -192,7 +172,6 @@ test('the slider moves the mask off the photo, and the choice of the mask counts
   }));
 
 test('served, the page follows the run and keeps what the reader has set', async () => {
-  if (!program) return skip(NO_BROWSER);
   const reports = await startReports(folder, 0);
   try {
     await inPage({ url: reports.url }, async (page) => {
