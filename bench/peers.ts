@@ -17,6 +17,8 @@ export interface PeerOptions extends PeerSizes, Rounds {
   adapter?: string;
   /** Only works with this in their name or shape. */
   filter?: string;
+  /** Only engines with this in their name, in either case. */
+  only?: string;
   /** Puts TensorFlow.js and jax-js into `bench/peers/node_modules` first. */
   install?: boolean;
   /** The interpreter that is asked for PyTorch. */
@@ -49,19 +51,24 @@ function install(say: (line: string) => void): void {
 type Started = EngineProcess & { hello: Hello };
 
 /** trimap first, then every peer that is there; what is not there is said. */
-async function startAll({ adapter = '', python }: PeerOptions, say: (line: string) => void): Promise<Started[]> {
+async function startAll({ adapter, only = '', python }: PeerOptions, say: (line: string) => void): Promise<Started[]> {
   const own = fileURLToPath(new URL('./peers/trimap.js', import.meta.url));
   const node = (script: string): Promise<Started> =>
     EngineProcess.start(process.execPath, adapter ? [script, adapter] : [script]);
-  const engines = [await node(own)];
-  const libraries = { 'TensorFlow.js': 'tfjs.mjs', 'jax-js': 'jax.mjs' };
-  const peers: [name: string, start: () => Promise<Started>][] = [];
-  if (existsSync(join(folder, 'node_modules'))) {
-    for (const [name, script] of Object.entries(libraries)) peers.push([name, () => node(join(folder, script))]);
-  } else {
-    say(`${Object.keys(libraries).join(' and ')} are left out: not installed; --install puts them into ${folder}`);
+  const installed = (script: string) => async (): Promise<Started> => {
+    if (existsSync(join(folder, 'node_modules'))) return node(join(folder, script));
+    throw new Error(`not installed; --install puts it into ${join(folder, 'node_modules')}`);
+  };
+  const all: Record<string, () => Promise<Started>> = {
+    'TensorFlow.js': installed('tfjs.mjs'),
+    'jax-js': installed('jax.mjs'),
+    PyTorch: () => EngineProcess.start(python, [join(folder, 'pytorch.py')]),
+  };
+  const peers = Object.entries(all).filter(([name]) => name.toLowerCase().includes(only.toLowerCase()));
+  if (peers.length === 0) {
+    throw new SettingsError(`--only ${only}: no engine has that in its name; known are ${Object.keys(all).join(', ')}`);
   }
-  peers.push(['PyTorch', () => EngineProcess.start(python, [join(folder, 'pytorch.py')])]);
+  const engines = [await node(own)];
   for (const [name, start] of peers) {
     try {
       engines.push(await start());
@@ -72,7 +79,7 @@ async function startAll({ adapter = '', python }: PeerOptions, say: (line: strin
   }
   if (engines.length === 1) {
     engines[0].stop();
-    throw new SettingsError('no other engine is here to compare with: --install gets two, or --python names a third');
+    throw new SettingsError('no other engine is here to compare with: --install gets two, --python names a third');
   }
   return engines;
 }
@@ -136,6 +143,8 @@ async function prepare(
           if (before?.engine === engine) arms.push({ ...before, mode, times: [] });
           continue;
         }
+        // Compiling a step takes some libraries minutes on a software adapter.
+        say(`${nameOfWork(work)} ${shapeOfWork(work)}: ${variantOf(name, modes[mode])} prepares`);
         const result = join(directory, `result-${at}.safetensors`);
         const { note } = await engine.ask({ do: 'prepare', mode, work, inputs, result });
         const values = readSafetensors(result).tensors.get('result')!.data as Float32Array;

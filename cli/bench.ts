@@ -39,6 +39,7 @@ export interface DataFlags extends BenchFlags, Pick<SizeFlags, 'size' | 'batchSi
 
 export interface PeerFlags extends BenchFlags, SizeFlags {
   filter?: string;
+  only?: string;
   install?: boolean;
   python?: string;
 }
@@ -145,10 +146,10 @@ export async function data(flags: DataFlags): Promise<number> {
 export async function peers(flags: PeerFlags): Promise<number> {
   const { benchPeers } = await import('../bench/peers.js');
   const { isChosen } = await import('../bench/kernels.js');
-  const { adapter, filter, install, python = 'python3', rounds = 3 } = flags;
+  const { adapter, filter, only, install, python = 'python3', rounds = 3 } = flags;
   const { before, ...rest } = withOld(flags);
   const compared = { ...rest, before: before?.filter(({ work, shape }) => isChosen(work, shape, filter)) };
-  const options = { ...sizesOf(flags), rounds, roundMs: 200, adapter, filter, install, python };
+  const options = { ...sizesOf(flags), rounds, roundMs: 200, adapter, filter, only, install, python };
   await report(compared, [...COLUMNS, 'ratio', 'error', 'note'], (emit) =>
     benchPeers(options, emit, (line) => console.error(line)),
   );

@@ -1,5 +1,6 @@
 /** A training run: plans, epochs with validation, checkpoints, the folder that all of it goes into. */
 import type { Cache } from '../data/cache.js';
+import { removeAbandonedBelow } from '../data/files.js';
 import type { Device } from '../engine/device.js';
 import { EarlyStopping } from '../engine/earlyStopping.js';
 import { describeCounts } from '../engine/fuse.js';
@@ -186,6 +187,7 @@ class Run {
   private async begin(): Promise<void> {
     const { folder, job, history, observers } = this;
     const { cache, settings, progress, resumed } = job;
+    removeAbandonedBelow(folder.path);
     folder.writeJson('settings', settings);
     folder.writeJson('environment', this.environment);
     const names = (split: 'train' | 'valid' | 'test') => cache.indices(split).map((index) => cache.samples[index].name);
@@ -213,7 +215,7 @@ class Run {
   private async endEpoch(validation: Evaluation): Promise<void> {
     const { state, trainer, stopping, history, folder } = this;
     const { scores } = validation;
-    const record = this.record(scores);
+    const record = this.record(validation);
     trainer.finishEpoch();
     const isBest = scores.dice > (state.best?.dice ?? -Infinity);
     if (isBest) state.best = { epoch: state.epoch, dice: scores.dice };
@@ -228,8 +230,8 @@ class Run {
     await this.observers.epoch({ record, isBest, validation });
   }
 
-  private record(scores: Scores): EpochRecord {
-    const { trainer, step, variables, evaluator, state } = this;
+  private record({ scores, bytes }: Evaluation): EpochRecord {
+    const { trainer, step, variables, state } = this;
     const { loss, dice, gradientNorm, imagesPerSecond, waiting } = trainer.means;
     return {
       epoch: state.epoch + 1,
@@ -242,7 +244,7 @@ class Run {
       gradient_norm: gradientNorm,
       images_per_second: imagesPerSecond,
       waiting,
-      peak_bytes: sum(plansOf(step), heldBytes) + variables.bytes + evaluator.bytes,
+      peak_bytes: sum(plansOf(step), heldBytes) + variables.bytes + bytes,
       seconds: state.wallSeconds,
     };
   }

@@ -75,7 +75,7 @@ export function peerWorks({ size, baseWidth, batch }: PeerSizes): PeerWork[] {
   return [
     ...shapes.flatMap((shape) =>
       // Nobody asks for the gradient of the photos.
-      passes.filter((pass) => shape.input > 3 || pass !== 'input gradient').map((pass) => ({ ...shape, pass })),
+      passes.filter((pass) => shape.kernel !== 7 || pass !== 'input gradient').map((pass) => ({ ...shape, pass })),
     ),
     { work: 'train', size, baseWidth, batch },
     { work: 'infer', size, baseWidth, batch },

@@ -75,6 +75,7 @@ const peers = command({
   example: ['bench peers --install --filter train', 'a training step on every engine; installs two of them first'],
   flags: {
     filter: flag('only works with this word in their name or shape', text('--filter')),
+    only: flag('only engines with this word in their name, such as jax', text('--only')),
     install: {
       describe: 'let npm put TensorFlow.js and jax-js into bench/peers/node_modules first',
       boolean: true,
