@@ -70,10 +70,11 @@ export async function run(job: Job): Promise<void> {
   if (resumed) {
     loadWeights(variables, resumed.checkpoint, settings);
     loadOptimizer(variables, resumed.checkpoint, step.stateNames);
+    if (resumed.info.state.lossScale) step.restoreLossScale(resumed.info.state.lossScale);
   }
   await showBaselines(job);
 
-  const state = resumed ? { ...resumed.info.state } : freshState();
+  const state = { ...freshState(), ...resumed?.info.state };
   // Before the folder: it refuses a schedule that does not fit the run.
   const trainer = new Trainer(step, job.cache, settings, state, progress);
   const folder = resumed?.folder ?? RunFolder.create(job.place);
@@ -242,6 +243,7 @@ class Run {
       valid_iou: scores.iou,
       learning_rate: trainer.learningRate,
       gradient_norm: gradientNorm,
+      ...(state.lossScale ? { loss_scale: state.lossScale.scale, skipped_steps: state.skippedSteps } : {}),
       images_per_second: imagesPerSecond,
       waiting,
       peak_bytes: sum(plansOf(step), heldBytes) + variables.bytes + bytes,

@@ -5,7 +5,8 @@ import { Graph, type Op, recordOne, type Tensor } from '../../engine/graph.js';
 import { describeMemory } from '../../engine/memory.js';
 import { add } from '../../engine/ops/add.js';
 import { relu } from '../../engine/ops/relu.js';
-import { Plan, planMemory } from '../../engine/plan.js';
+import { planMemory } from '../../engine/arrange.js';
+import { Plan } from '../../engine/plan.js';
 import { Variables } from '../../engine/variables.js';
 import { testDevice } from '../helpers/device.js';
 
@@ -93,7 +94,7 @@ test('poison shows a kernel that reads what nobody wrote', async () => {
       const [n] = node.outputs[0].shape;
       const range = { first: 0, count: n / 2 };
       const bindings = { x: to.images(node.inputs[0], range), y: to.images(node.outputs[0], range) };
-      const constants = { RUN: 1 };
+      const constants = { Quad: 'vec4f', RUN: 1 } as const;
       to.dispatch({
         shader: 'relu',
         entry: 'forward',
