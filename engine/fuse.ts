@@ -11,8 +11,8 @@
  * | `reluGradient+batchNorm2dGradients` | ReLU's gradient; batch norm's sums and dx | these two apply the mask y > 0, with y computed again from x: neither y nor the gradient between is read |
  *
  * Batch norm and ReLU of [8, 16, 96, 96], both ways, take 31 ms of processor time instead of 45, and forward 13 instead of 19
- * (llvmpipe, 8 lanes, 2.5 GHz Xeon, November 2026); the planned memory of a UNet step of width 64, 256x256, batch 8 is 2563 MiB
- * instead of 2923. Not done: ReLU's gradient behind a sum has three or four readers, and each would read the mask again.
+ * (llvmpipe, 8 lanes, 2.5 GHz Xeon, November 2026); the planned buffers of a UNet step of width 64, 256x256, batch 8 take 2435
+ * MiB instead of 2923. Not done: ReLU's gradient behind a sum has three or four readers, and each would read the mask again.
  *
  * This happens when a plan is made, after gradients are recorded, so neither nets nor gradients know of it. A value that the
  * plan has to show, or that anyone else reads, stays. Sums keep their order; only which of nearly equal roundings a compiler

@@ -3,7 +3,7 @@ import type { Device } from './device.js';
 import { type Node, Tensor } from './graph.js';
 import { type Dtype, quadBytes } from './layout.js';
 import { type Binding, Lowering, Scratch } from './lowering.js';
-import type { Lowered } from './plan.js';
+import type { Lowered } from './arrange.js';
 
 /** One place that is looked at; its number among the probes is its word in the report. */
 interface Probe {

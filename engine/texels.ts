@@ -10,7 +10,7 @@ import type { Binding, Storage } from './lowering.js';
 import type { Span } from './memory.js';
 import { Scratch } from './lowering.js';
 import type { PipelineCache } from './pipelines.js';
-import type { Lowered } from './plan.js';
+import type { Lowered } from './arrange.js';
 
 /** Shaders take element i from (i & (TEXEL_WIDTH - 1), i >> TEXEL_SHIFT); the shift is baked in as their constant TEXELS. */
 export const TEXEL_SHIFT = 12;

@@ -1,6 +1,6 @@
 /** How many micro-batches a training step takes so that it fits into the memory that there is. */
 import type { Device } from '../engine/device.js';
-import { planMemory } from '../engine/plan.js';
+import { planMemory } from '../engine/arrange.js';
 import { Variables } from '../engine/variables.js';
 import { planOptions, recordTraining, type TrainingSettings } from './steps.js';
 

@@ -5,7 +5,8 @@ import { Graph, type Op, recordOne, type Tensor } from '../../engine/graph.js';
 import { describeMemory } from '../../engine/memory.js';
 import { add } from '../../engine/ops/add.js';
 import { relu } from '../../engine/ops/relu.js';
-import { Plan, planMemory } from '../../engine/plan.js';
+import { planMemory } from '../../engine/arrange.js';
+import { Plan } from '../../engine/plan.js';
 import { Variables } from '../../engine/variables.js';
 import { testDevice } from '../helpers/device.js';
 
