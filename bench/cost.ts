@@ -1,6 +1,6 @@
 /** What a recorded call costs at least, whatever kernel computes it: the roofline's two numbers. */
 import type { Node, Tensor } from '../engine/graph.js';
-import { byteLength, elementCount, filterSizes } from '../engine/layout.js';
+import { elementCount, filterSizes } from '../engine/layout.js';
 import { Variables } from '../engine/variables.js';
 
 export interface Cost {
@@ -43,10 +43,7 @@ export function costOf(node: Node): Cost {
     const bytes = variables.arena('parameters').chunkBytes.reduce((sum, size) => sum + size, 0);
     return { flop: 0, bytes: bytes * (arenaPasses[node.op.name] ?? 1) };
   }
-  const bytes = [...node.inputs, ...node.outputs].reduce(
-    (sum, { shape, layout }) => sum + byteLength(shape, layout),
-    0,
-  );
+  const bytes = [...node.inputs, ...node.outputs].reduce((total, tensor) => total + tensor.bytes, 0);
   const convolution = convolutions[node.op.name]?.(node);
   if (!convolution) return { flop: 0, bytes };
   const [pixels] = convolution;

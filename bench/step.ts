@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { identityAugmentation } from '../data/augment.js';
 import { openDevice } from '../engine/dawn.js';
 import type { Device } from '../engine/device.js';
+import type { Dtype } from '../engine/layout.js';
 import { describeMemory } from '../engine/memory.js';
 import type { Plan } from '../engine/plan.js';
 import { Random } from '../engine/random.js';
@@ -16,6 +17,7 @@ import { stepSettings, type WorkSizes } from './works.js';
 
 export interface StepOptions extends WorkSizes, Rounds {
   net: NetworkName;
+  precision: Dtype;
   adapter?: string;
   /** See `TrainingSettings`. */
   checkpointActivations?: boolean;
@@ -23,8 +25,9 @@ export interface StepOptions extends WorkSizes, Rounds {
   skipCompile?: boolean;
 }
 
-const settingsOf = ({ net, checkpointActivations, ...sizes }: StepOptions): TrainingSettings => ({
+const settingsOf = ({ net, precision, checkpointActivations, ...sizes }: StepOptions): TrainingSettings => ({
   ...stepSettings(net, sizes),
+  precision,
   checkpointActivations,
 });
 
@@ -64,7 +67,7 @@ export const memoryOf = ({ training }: Steps): string => describeMemory(training
 
 /** Rows of the training and the inference step. */
 export async function benchStep(device: Device, steps: Steps, options: StepOptions): Promise<Row[]> {
-  const { net, size, baseWidth, batch, checkpointActivations, skipCompile } = options;
+  const { net, precision, size, baseWidth, batch, checkpointActivations, skipCompile } = options;
   const { training, evaluation, variables, train, infer } = steps;
   const timings = await race(device, [training.plan, evaluation.plan], options);
   const rows: Row[] = [];
@@ -77,7 +80,7 @@ export async function benchStep(device: Device, steps: Steps, options: StepOptio
       bench: 'step',
       work,
       shape: `${net} width ${baseWidth} ${size}x${size} batch ${batch}`,
-      variant: i === 0 && checkpointActivations ? 'f32, checkpoints' : 'f32',
+      variant: i === 0 && checkpointActivations ? `${precision}, checkpoints` : precision,
       value: rate(best),
       unit: 'images/s',
       median: rate(median),
@@ -86,7 +89,7 @@ export async function benchStep(device: Device, steps: Steps, options: StepOptio
       base_width: baseWidth,
       size,
       batch,
-      precision: 'f32',
+      precision,
       images_per_second: rate(best),
       gpu: gpu ? rate(gpu) : null,
       dispatches: plan.dispatchCount,
@@ -134,7 +137,7 @@ async function compileTimes(work: 'train' | 'infer', options: StepOptions): Prom
   const before = CACHE_VARIABLES.map((name) => process.env[name]);
   CACHE_VARIABLES.forEach((name) => (process.env[name] = folder));
   const once = async (): Promise<number> => {
-    const device = await openDevice({ adapter: options.adapter });
+    const device = await openDevice({ adapter: options.adapter, precision: options.precision });
     const settings = settingsOf(options);
     const variables = new Variables(device);
     const start = performance.now();

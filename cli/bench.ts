@@ -1,8 +1,9 @@
 /** `trimap bench`: what the adapter and this machine do in a second. Rows go to stdout, everything else to stderr. */
 import { writeFileSync } from 'node:fs';
 import { comparisonTable, compareRows, readRows, type Row, rowTable } from '../bench/rows.js';
-import { openDevice } from '../engine/dawn.js';
+import { openDevice, type OpenOptions } from '../engine/dawn.js';
 import type { Device } from '../engine/device.js';
+import type { Dtype } from '../engine/layout.js';
 import type { NetworkName } from '../nets/networks.js';
 import { UsageError } from './errors.js';
 
@@ -26,6 +27,7 @@ export interface KernelFlags extends BenchFlags, SizeFlags {
 
 export interface StepFlags extends BenchFlags, SizeFlags {
   net?: NetworkName;
+  precision?: Dtype;
   memory?: boolean;
   checkpointActivations?: boolean;
   skipCompile?: boolean;
@@ -48,8 +50,8 @@ const sizesOf = ({ size = 128, baseWidth = 16, batchSize = 4 }: SizeFlags) => ({
 const roundsOf = ({ rounds = 5 }: BenchFlags, roundMs: number) => ({ rounds, roundMs });
 
 /** Opens the adapter, says which it is, and closes it at the end. */
-async function withDevice(adapter: string | undefined, work: (device: Device) => Promise<void>): Promise<void> {
-  const device = await openDevice({ adapter, exactTimestamps: true });
+async function withDevice({ adapter, precision }: OpenOptions, work: (device: Device) => Promise<void>): Promise<void> {
+  const device = await openDevice({ adapter, precision, exactTimestamps: true });
   try {
     console.error(`adapter: ${device.description}`);
     if (device.traits.cpu) console.error('this is a processor: the figures say nothing about a graphics card');
@@ -95,7 +97,7 @@ export async function kernels(flags: KernelFlags): Promise<number> {
   const { before, ...rest } = withOld(flags);
   // What the filter leaves out now is not missing.
   const compared = { ...rest, before: before?.filter(({ work, shape }) => isChosen(work, shape, filter)) };
-  await withDevice(flags.adapter, (device) =>
+  await withDevice({ adapter: flags.adapter }, (device) =>
     report(compared, [...COLUMNS, 'gpu', 'fraction', 'error'], (emit) =>
       benchKernels(device, { ...sizesOf(flags), ...roundsOf(flags, 50), filter, allVariants }, emit),
     ),
@@ -105,12 +107,21 @@ export async function kernels(flags: KernelFlags): Promise<number> {
 
 export async function step(flags: StepFlags): Promise<number> {
   const { benchStep, memoryOf, prepareSteps } = await import('../bench/step.js');
-  const { adapter, net = 'unet', memory, checkpointActivations, skipCompile, profile: trace } = flags;
-  const options = { ...sizesOf(flags), ...roundsOf(flags, 200), net, adapter, checkpointActivations, skipCompile };
+  const { net = 'unet', precision = 'f32', memory, checkpointActivations, skipCompile, profile: trace } = flags;
+  const { adapter } = flags;
+  const options = {
+    ...sizesOf(flags),
+    ...roundsOf(flags, 200),
+    net,
+    adapter,
+    precision,
+    checkpointActivations,
+    skipCompile,
+  };
   const times = ['compile_ms', 'compile_warm_ms', 'host_ms', 'host_total_ms'];
   const columns = [...COLUMNS, 'gpu', 'dispatches', 'peak_bytes', ...times];
   const compared = withOld(flags);
-  await withDevice(adapter, async (device) => {
+  await withDevice({ adapter, precision }, async (device) => {
     const steps = await prepareSteps(device, options);
     if (memory) console.error(memoryOf(steps));
     if (trace !== undefined) {
@@ -134,7 +145,7 @@ export async function data(flags: DataFlags): Promise<number> {
   const { dataPath, photos = 64 } = flags;
   const { size, batch } = sizesOf(flags);
   const compared = withOld(flags);
-  await withDevice(flags.adapter, (device) =>
+  await withDevice({ adapter: flags.adapter }, (device) =>
     report(compared, COLUMNS, async (emit) => {
       const rows = await benchData(device, { dataPath, photos, size, batch, ...roundsOf(flags, 50) });
       rows.forEach(emit);

@@ -7,6 +7,7 @@ import { DataError, listNames } from '../data/errors.js';
 import { writeFileAtomic } from '../data/files.js';
 import { readSafetensors, type StoredTensor, writeSafetensors } from '../data/safetensors.js';
 import type { EarlyStoppingState } from '../engine/earlyStopping.js';
+import type { LossScaleState } from '../engine/lossScale.js';
 import type { PlateauState } from '../engine/schedules.js';
 import type { Variables } from '../engine/variables.js';
 import type { Scores } from './evaluation.js';
@@ -21,7 +22,10 @@ export interface TrainingState {
   /** Steps since the beginning. */
   step: number;
   lossSum: number;
+  /** Over the steps that were not skipped. */
   gradientNormSum: number;
+  /** Steps of the epoch whose gradients overflowed f16. */
+  skippedSteps: number;
   /** Over the images of the batches done. */
   diceSum: number;
   /** Images trained on in `seconds`, in `waitedSeconds` of which the next batch was not ready (see `Trainer`). */
@@ -34,6 +38,8 @@ export interface TrainingState {
   /** Of a schedule that follows the scores. */
   schedule: PlateauState | null;
   earlyStopping: EarlyStoppingState | null;
+  /** Of training with f16. */
+  lossScale: LossScaleState | null;
 }
 
 export const freshState = (): TrainingState => ({
@@ -42,6 +48,7 @@ export const freshState = (): TrainingState => ({
   step: 0,
   lossSum: 0,
   gradientNormSum: 0,
+  skippedSteps: 0,
   diceSum: 0,
   images: 0,
   seconds: 0,
@@ -50,6 +57,7 @@ export const freshState = (): TrainingState => ({
   best: null,
   schedule: null,
   earlyStopping: null,
+  lossScale: null,
 });
 
 export interface CheckpointInfo {

@@ -31,7 +31,7 @@ export async function dryRun(settings: RunSettings, { adapter, json, quiet }: Dr
   const progress = Progress.of({ json, quiet });
   progress.line('dry run: nothing is written');
   const { openDevice } = await import('../engine/dawn.js');
-  const device = await openDevice({ adapter });
+  const device = await openDevice({ adapter, precision: settings.precision });
   const folder = mkdtempSync(join(tmpdir(), 'trimap-dry-run-'));
   let photos: Photos | undefined;
   try {

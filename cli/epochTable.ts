@@ -27,6 +27,12 @@ const COLUMNS: readonly Column[] = [
   { group: '', heading: 'wait', width: 5, cell: (record) => `${(100 * record.waiting).toFixed(0)} %` },
 ];
 
+/** Of training with f16: the scale after the epoch, and the steps that changed no weight because gradients overflowed. */
+const SCALE_COLUMNS: readonly Column[] = [
+  { group: '', heading: 'scale', width: 8, cell: (record) => String(record.loss_scale) },
+  { group: '', heading: 'skipped', width: 7, cell: (record) => String(record.skipped_steps) },
+];
+
 const norm = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
 
 /** Three digits are enough to follow a schedule. */
@@ -46,8 +52,9 @@ export class EpochTable {
   /** @param isBest marked by a star behind the validation Dice */
   add(record: EpochRecord, isBest: boolean): void {
     const { progress } = this;
-    if (this.rows++ % HEADINGS_EVERY === 0) for (const line of this.headings()) progress.line(line, 'dim');
-    const cells = COLUMNS.map(({ heading, group, width, cell }) => {
+    const columns = record.loss_scale === undefined ? COLUMNS : [...COLUMNS, ...SCALE_COLUMNS];
+    if (this.rows++ % HEADINGS_EVERY === 0) for (const line of this.headings(columns)) progress.line(line, 'dim');
+    const cells = columns.map(({ heading, group, width, cell }) => {
       const mark = group === 'validation' && heading === 'Dice' ? (isBest ? '*' : ' ') : '';
       return `${cell(record).padStart(width)}${mark}`;
     });
@@ -55,14 +62,14 @@ export class EpochTable {
     progress.line(row, isBest ? 'green' : undefined);
   }
 
-  private headings(): string[] {
-    const names = COLUMNS.map(({ heading, group, width }) => {
+  private headings(columns: readonly Column[]): string[] {
+    const names = columns.map(({ heading, group, width }) => {
       const mark = group === 'validation' && heading === 'Dice' ? ' ' : '';
       return `${heading.padStart(width)}${mark}`;
     });
-    const groups = [...new Set(COLUMNS.map(({ group }) => group))];
+    const groups = [...new Set(columns.map(({ group }) => group))];
     const above = groups.map((group) =>
-      group.padStart(names.filter((_, i) => COLUMNS[i].group === group).join('  ').length),
+      group.padStart(names.filter((_, i) => columns[i].group === group).join('  ').length),
     );
     return [
       [' '.repeat(this.epochWidth), ...above].join('  ').trimEnd(),

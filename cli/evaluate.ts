@@ -4,6 +4,7 @@ import type { Cache } from '../data/cache.js';
 import type { SplitName } from '../data/dataset.js';
 import { type BadFilePolicy, DataError, plural } from '../data/errors.js';
 import type { Device } from '../engine/device.js';
+import type { Dtype } from '../engine/layout.js';
 import { LOGIT_GRID } from '../engine/thresholdFit.js';
 import { Variables } from '../engine/variables.js';
 import type { EvaluationSettings } from '../nets/steps.js';
@@ -23,6 +24,8 @@ export interface EvaluateFlags extends OutputFlags {
   /** Probability above which a pixel is foreground; `auto`: the one that fits the validation photos best. */
   threshold?: number | 'auto';
   border?: Border;
+  /** Default that of the training. */
+  precision?: Dtype;
   /** Also the reports' own scores. */
   legacyMetrics?: boolean;
   onBadFile?: BadFilePolicy;
@@ -57,11 +60,12 @@ export async function evaluate(flags: EvaluateFlags): Promise<number> {
     border: flags.border ?? trained.border,
     batchSize: flags.batchSize ?? trained.batchSize,
     onBadFile: flags.onBadFile ?? trained.onBadFile,
+    precision: flags.precision ?? trained.precision,
   };
   const { border, size } = settings;
 
   const { openDevice } = await import('../engine/dawn.js');
-  const device = await openDevice({ adapter: flags.adapter });
+  const device = await openDevice({ adapter: flags.adapter, precision: settings.precision });
   const variables = new Variables(device);
   let cache: Cache | undefined;
   try {

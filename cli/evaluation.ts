@@ -21,6 +21,7 @@ import {
   segmentationScores,
   type SegmentationScores,
 } from '../engine/metrics.js';
+import type { Plan } from '../engine/plan.js';
 import { type FittedThreshold, ThresholdFit } from '../engine/thresholdFit.js';
 import type { Variables } from '../engine/variables.js';
 import { type EvaluationSettings, EvaluationStep } from '../nets/steps.js';
@@ -54,6 +55,8 @@ export interface Evaluation {
   scores: Scores;
   photos: PhotoScores[];
   masks: MaskSummary;
+  /** Device memory of the plans that it took, without the weights. */
+  bytes: number;
 }
 
 /** What the net makes of one sample. */
@@ -100,11 +103,6 @@ export class Evaluator {
     return step;
   }
 
-  /** Device memory of its plans, without the weights. */
-  get bytes(): number {
-    return [...this.steps.values()].reduce((sum, { plan }) => sum + plan.memory.transient + plan.memory.inputs, 0);
-  }
-
   /** @param onProgress called before each batch with the images done; what it throws ends the evaluation */
   async evaluate(
     cache: Cache,
@@ -115,8 +113,10 @@ export class Evaluator {
     const images: PixelCounts[] = [];
     const boundaries: BoundaryCounts[] = [];
     const batches: BatchCounts[] = [];
+    const plans = new Set<Plan>();
     let lossSum = 0;
     for await (const { step } of this.run(cache, indices, batchSize, onProgress)) {
+      plans.add(step.plan);
       const { loss, counts, boundary, softSums } = await step.result();
       const own = readCounts(counts);
       images.push(...own);
@@ -132,6 +132,7 @@ export class Evaluator {
         ...(this.settings.boundary ? boundaryScores(boundaries) : {}),
         ...(this.settings.softSums ? reportScores(batches) : {}),
       },
+      bytes: [...plans].reduce((sum, { memory }) => sum + memory.transient + memory.inputs, 0),
       masks: {
         masks: images.length,
         empty: images.filter(({ predicted }) => predicted === 0).length,

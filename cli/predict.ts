@@ -3,6 +3,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { type BadFilePolicy, DataError, plural } from '../data/errors.js';
 import { isHidden } from '../data/files.js';
+import type { Dtype } from '../engine/layout.js';
 import { Variables } from '../engine/variables.js';
 import { EvaluationStep } from '../nets/steps.js';
 import { loadWeights, readCheckpoint, requireInfo } from './checkpoint.js';
@@ -18,6 +19,8 @@ export interface PredictFlags {
   output?: string;
   /** Probability above which a pixel is foreground. */
   threshold?: number;
+  /** Default that of the training. */
+  precision?: Dtype;
   onBadFile?: BadFilePolicy;
   adapter?: string;
   quiet?: boolean;
@@ -34,14 +37,16 @@ export async function predict(flags: PredictFlags): Promise<number> {
   progress.line(`predicting ${plural(photos.length, 'photo')} with ${model}`);
   const checkpoint = readCheckpoint(model);
   const { settings } = requireInfo(checkpoint);
+  const { precision = settings.precision } = flags;
 
   const { openDevice } = await import('../engine/dawn.js');
-  const device = await openDevice({ adapter: flags.adapter });
+  const device = await openDevice({ adapter: flags.adapter, precision });
   try {
     progress.line(`adapter: ${device.description}`);
     const variables = new Variables(device);
     const step = await EvaluationStep.compile(device, variables, {
       ...modelSettings(settings),
+      precision,
       threshold: logitOf(threshold),
       batch: predictionBatch(photos.length),
     });

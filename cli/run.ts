@@ -1,5 +1,6 @@
 /** A training run: plans, epochs with validation, checkpoints, the folder that all of it goes into. */
 import type { Cache } from '../data/cache.js';
+import { removeAbandonedBelow } from '../data/files.js';
 import type { Device } from '../engine/device.js';
 import { EarlyStopping } from '../engine/earlyStopping.js';
 import { describeCounts } from '../engine/fuse.js';
@@ -69,10 +70,11 @@ export async function run(job: Job): Promise<void> {
   if (resumed) {
     loadWeights(variables, resumed.checkpoint, settings);
     loadOptimizer(variables, resumed.checkpoint, step.stateNames);
+    if (resumed.info.state.lossScale) step.restoreLossScale(resumed.info.state.lossScale);
   }
   await showBaselines(job);
 
-  const state = resumed ? { ...resumed.info.state } : freshState();
+  const state = { ...freshState(), ...resumed?.info.state };
   // Before the folder: it refuses a schedule that does not fit the run.
   const trainer = new Trainer(step, job.cache, settings, state, progress);
   const folder = resumed?.folder ?? RunFolder.create(job.place);
@@ -186,6 +188,7 @@ class Run {
   private async begin(): Promise<void> {
     const { folder, job, history, observers } = this;
     const { cache, settings, progress, resumed } = job;
+    removeAbandonedBelow(folder.path);
     folder.writeJson('settings', settings);
     folder.writeJson('environment', this.environment);
     const names = (split: 'train' | 'valid' | 'test') => cache.indices(split).map((index) => cache.samples[index].name);
@@ -213,7 +216,7 @@ class Run {
   private async endEpoch(validation: Evaluation): Promise<void> {
     const { state, trainer, stopping, history, folder } = this;
     const { scores } = validation;
-    const record = this.record(scores);
+    const record = this.record(validation);
     trainer.finishEpoch();
     const isBest = scores.dice > (state.best?.dice ?? -Infinity);
     if (isBest) state.best = { epoch: state.epoch, dice: scores.dice };
@@ -228,8 +231,8 @@ class Run {
     await this.observers.epoch({ record, isBest, validation });
   }
 
-  private record(scores: Scores): EpochRecord {
-    const { trainer, step, variables, evaluator, state } = this;
+  private record({ scores, bytes }: Evaluation): EpochRecord {
+    const { trainer, step, variables, state } = this;
     const { loss, dice, gradientNorm, imagesPerSecond, waiting } = trainer.means;
     return {
       epoch: state.epoch + 1,
@@ -240,9 +243,10 @@ class Run {
       valid_iou: scores.iou,
       learning_rate: trainer.learningRate,
       gradient_norm: gradientNorm,
+      ...(state.lossScale ? { loss_scale: state.lossScale.scale, skipped_steps: state.skippedSteps } : {}),
       images_per_second: imagesPerSecond,
       waiting,
-      peak_bytes: sum(plansOf(step), heldBytes) + variables.bytes + evaluator.bytes,
+      peak_bytes: sum(plansOf(step), heldBytes) + variables.bytes + bytes,
       seconds: state.wallSeconds,
     };
   }

@@ -21,6 +21,9 @@ export interface EpochRecord {
   learning_rate: number;
   /** Mean global norm before clipping. */
   gradient_norm: number;
+  /** After the epoch's last step, and the steps of the epoch that it let change no weight; of training with f16. */
+  loss_scale?: number;
+  skipped_steps?: number;
   /** Of training alone. */
   images_per_second: number;
   /** Share of the training time in which the next batch was not ready. */

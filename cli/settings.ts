@@ -13,6 +13,7 @@ import {
 } from '../data/augment.js';
 import type { BadFilePolicy } from '../data/errors.js';
 import type { SampleSettings } from '../data/sample.js';
+import type { Dtype } from '../engine/layout.js';
 import type { Normalisation } from '../engine/ops/augmentImages.js';
 import type { OptimizerSettings } from '../engine/optimizers.js';
 import { resolveSchedule, type ScheduleSettings } from '../engine/schedules.js';
@@ -70,6 +71,8 @@ export interface RunSettings extends ModelSettings {
   checkNumerics: boolean;
   /** Whether plans merge ops that pass over the same memory. */
   fuse: boolean;
+  /** See `ModelSettings`; runs of earlier versions do not say, and are f32. */
+  precision?: Dtype;
   /** Whether a training step computes cheap results again instead of keeping them for the gradients. */
   checkpointActivations: boolean;
   /** Weights that the run started from; null for new ones. */
@@ -105,6 +108,7 @@ export interface TrainFlags {
   border?: Border;
   checkNumerics?: boolean;
   noFuse?: boolean;
+  precision?: Dtype;
   checkpointActivations?: boolean;
   model?: string;
   /** Folder of the run, or its name in runs/. */
@@ -156,6 +160,7 @@ const DEFAULTS: Omit<RunSettings, 'dataPath' | 'classes'> = {
   earlyStopping: null,
   checkNumerics: false,
   fuse: true,
+  precision: 'f32',
   checkpointActivations: false,
   initialWeights: null,
   saveEvery: 300,
@@ -205,7 +210,7 @@ const names = Object.keys(networks) as NetworkName[];
 
 /** How each key of a file of settings is read; the type keeps the list complete. */
 const readers: {
-  [K in keyof Omit<RunSettings, 'foreground' | 'ignored'>]: (value: unknown, key: string) => RunSettings[K];
+  [K in keyof Required<Omit<RunSettings, 'foreground' | 'ignored'>>]: (value: unknown, key: string) => RunSettings[K];
 } = {
   net: field(oneOf(names)),
   baseWidth: field(evenWidth),
@@ -240,6 +245,7 @@ const readers: {
   earlyStopping: field(nullable(integer(undefined, 1))),
   checkNumerics: field(trueOrFalse),
   fuse: field(trueOrFalse),
+  precision: field(oneOf<Dtype>(['f32', 'f16'])),
   checkpointActivations: field(trueOrFalse),
   initialWeights: (value) => (value === null ? null : resolve(String(value))),
   saveEvery: field(number(undefined, positive)),
@@ -349,6 +355,7 @@ function settingsOf(flags: TrainFlags): Partial<RunSettings> {
     saveEvery: flags.saveEvery,
     tensorboard: flags.tensorboard,
     fuse: flags.noFuse ? false : undefined,
+    precision: flags.precision,
     checkpointActivations: flags.checkpointActivations,
     ...(model === undefined ? {} : { initialWeights: resolve(model) }),
     ...(dataPath === undefined ? {} : { dataPath: resolve(dataPath), sample: null }),
@@ -432,6 +439,8 @@ export function trainingSettings(settings: RunSettings, microBatches: number): T
 
 /** What training and evaluation have to agree on. */
 export function modelSettings(settings: RunSettings): ModelSettings {
-  const { net, baseWidth, size, loss, classes, seed, initialisation, normalisation, border, fuse } = settings;
-  return { net, baseWidth, size, loss, classes, seed, initialisation, normalisation, fuse, ...borderBytes[border] };
+  const { net, baseWidth, size, loss, classes, seed, initialisation, normalisation, border, fuse, precision } =
+    settings;
+  const model = { net, baseWidth, size, loss, classes, seed, initialisation, normalisation, fuse, precision };
+  return { ...model, ...borderBytes[border] };
 }

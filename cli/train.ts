@@ -85,7 +85,7 @@ async function prepare({ settings, resumed, place, adapter, output }: Preparatio
   let cache: Cache | undefined;
   try {
     const { openDevice } = await import('../engine/dawn.js');
-    device = await openDevice({ adapter });
+    device = await openDevice({ adapter, precision: settings.precision });
     progress.line(`adapter: ${device.description}`);
     cache = await loadData(settings, progress);
     checkSplits(cache, settings, resumed, progress);

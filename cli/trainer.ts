@@ -12,6 +12,9 @@ import type { StepEvent } from './observers.js';
 import { duration, type Progress } from './progress.js';
 import type { RunSettings } from './settings.js';
 
+/** Gradients of a sound step that overflow at this loss scale are 2^26 times those that scales begin with. */
+const SMALLEST_SCALE = 2 ** -10;
+
 interface Submitted {
   step: number;
   names: readonly string[];
@@ -113,13 +116,13 @@ export class Trainer {
 
   /** The means over the epoch whose batches are done. */
   get means(): { loss: number; dice: number; gradientNorm: number; imagesPerSecond: number; waiting: number } {
-    const { lossSum, diceSum, gradientNormSum, batch, images, seconds, waitedSeconds } = this.state;
+    const { lossSum, diceSum, gradientNormSum, skippedSteps, batch, images, seconds, waitedSeconds } = this.state;
     // An epoch of a single step has no other.
     const timed = images > 0;
     return {
       loss: lossSum / batch,
       dice: diceSum / (batch * this.settings.batchSize),
-      gradientNorm: gradientNormSum / batch,
+      gradientNorm: gradientNormSum / (batch - skippedSteps),
       imagesPerSecond: timed ? images / seconds : this.settings.batchSize / (this.firstSeconds ?? Infinity),
       waiting: timed ? waitedSeconds / seconds : 0,
     };
@@ -127,8 +130,8 @@ export class Trainer {
 
   /** Goes on to the next epoch. */
   finishEpoch(): void {
-    const { epoch, step, best, schedule, earlyStopping } = this.state;
-    Object.assign(this.state, { ...freshState(), epoch: epoch + 1, step, best, schedule, earlyStopping });
+    const { epoch, step, best, schedule, earlyStopping, lossScale } = this.state;
+    Object.assign(this.state, { ...freshState(), epoch: epoch + 1, step, best, schedule, earlyStopping, lossScale });
   }
 
   /** Tells a schedule that follows the scores how the epoch ended. */
@@ -156,12 +159,17 @@ export class Trainer {
   }
 
   private async settle({ step, names, result }: Submitted): Promise<StepEvent> {
-    const { loss, gradientNorm, counts } = await result;
+    const { loss, gradientNorm, counts, lossScale } = await result;
     const { state, settings } = this;
     const learningRate = this.schedule.rate(state.epoch, step - 1);
     const found = settings.checkNumerics ? await this.step.nonFinite() : undefined;
-    if (found || !Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-      const advice = settings.checkNumerics ? '' : ', or --check-numerics to see where it begins';
+    // With f16 gradients may overflow until the loss scale is small enough; then only the step does not count.
+    const overflow = lossScale !== undefined && Number.isFinite(loss) && !Number.isFinite(gradientNorm);
+    const skipped = overflow && lossScale.scale >= SMALLEST_SCALE;
+    if (!skipped && (found || !Number.isFinite(loss) || !Number.isFinite(gradientNorm))) {
+      const f32 =
+        lossScale && !settings.checkNumerics ? ', --precision f32 should numbers above 65504 be the cause' : '';
+      const advice = settings.checkNumerics ? '' : `${f32}, or --check-numerics to see where it begins`;
       throw new RunError(
         `step ${step}: ${found ? `${describeNonFinite(found)}; ` : ''}the loss is ${loss} and the norm of the gradients ` +
           `${gradientNorm} at learning rate ${learningRate}; ` +
@@ -171,7 +179,10 @@ export class Trainer {
     state.step = step;
     state.batch++;
     state.lossSum += loss;
-    state.gradientNormSum += gradientNorm;
+    if (skipped) state.skippedSteps++;
+    else state.gradientNormSum += gradientNorm;
+    if (lossScale) state.lossScale = lossScale;
+    if (skipped && found) this.progress.line(`step ${step} skipped: ${describeNonFinite(found)}`);
     const diceSum = readCounts(counts).reduce((sum, image) => sum + dice(image), 0);
     state.diceSum += diceSum;
     if (this.schedule.observes === 'step') this.tellSchedule(loss);

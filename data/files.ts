@@ -40,14 +40,27 @@ export function temporaryName(path: string): string {
 export function removeAbandoned(path: string): void {
   const folder = dirname(path);
   for (const name of readdirSync(folder)) {
-    if (!name.startsWith(`${basename(path)}.`)) continue;
-    const writer = /^(\d+)-[0-9a-f]{8}@(.*)\.partial$/.exec(name.slice(basename(path).length + 1));
-    if (!writer) continue;
-    const file = join(folder, name);
-    const age = Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0);
-    const ended = writer[2] === hostname() && !isRunning(Number(writer[1]));
-    if (ended || age > abandonedAfterMs) rmSync(file, { force: true, recursive: true });
+    if (temporaryOf(name)?.of === basename(path)) removeIfAbandoned(join(folder, name));
   }
+}
+
+/** Removes what killed writers left behind of any file in the folder and those below it. */
+export function removeAbandonedBelow(folder: string): void {
+  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) removeIfAbandoned(join(folder, name));
+}
+
+/** What a temporary file's name says: of which file, and who writes it. */
+function temporaryOf(name: string): { of: string; pid: number; host: string } | undefined {
+  const parts = /^(.*)\.(\d+)-[0-9a-f]{8}@(.*)\.partial$/.exec(name);
+  return parts ? { of: parts[1], pid: Number(parts[2]), host: parts[3] } : undefined;
+}
+
+function removeIfAbandoned(file: string): void {
+  const writer = temporaryOf(basename(file));
+  if (!writer) return;
+  const age = Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+  const ended = writer.host === hostname() && !isRunning(writer.pid);
+  if (ended || age > abandonedAfterMs) rmSync(file, { force: true, recursive: true });
 }
 
 /** Whether this machine has a process of that number. */

@@ -6,12 +6,16 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { create, globals } from 'webgpu';
 import { Device, DeviceError, type KernelFamily } from './device.js';
+import { requireHalves, withMatrixUnits } from './halves.js';
+import type { Dtype } from './layout.js';
 
 export interface OpenOptions {
   /** Part of the adapter's vendor, architecture, device or description; the default is whatever the driver prefers. */
   adapter?: string;
   /** Which convolution kernels to use instead of the adapter's own rule; for tests and comparisons. */
   kernels?: KernelFamily;
+  /** With f16 the adapter has to have it, and to compute with it as training needs. Default f32. */
+  precision?: Dtype;
   /** Timestamps as fine as the adapter has them; Dawn otherwise rounds them to 0.1 ms. For benchmarks. */
   exactTimestamps?: boolean;
 }
@@ -73,12 +77,14 @@ async function requestAdapter(flags: string[]): Promise<GPUAdapter | null> {
  * The adapter, and a way to get it once more, since each gives one device; WebGPU's globals are set.
  * @throws DeviceError when there is no adapter, or none of the given name
  */
-export async function findAdapter({ adapter: wanted, exactTimestamps }: OpenOptions = {}) {
+export async function findAdapter({ adapter: wanted, precision, exactTimestamps }: OpenOptions = {}) {
   for (const [name, value] of Object.entries(globals)) {
     if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
   // Dawn compares with the driver's own name of each adapter; what `trimap info` shows is compared here.
-  const flags = exactTimestamps ? ['disable-dawn-features=timestamp_quantization'] : [];
+  // Dawn hides matrix units, and f16 of NVIDIA's drivers, unless asked.
+  const features = precision === 'f16' ? ['enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia'] : [];
+  const flags = [...features, ...(exactTimestamps ? ['disable-dawn-features=timestamp_quantization'] : [])];
   const named = wanted ? await requestAdapter([`adapter=${wanted}`, ...flags]) : null;
   const adapter = named ?? (await requestAdapter(flags));
   if (!adapter)
@@ -87,17 +93,26 @@ export async function findAdapter({ adapter: wanted, exactTimestamps }: OpenOpti
   if (wanted && !named && !found.toLowerCase().includes(wanted.toLowerCase())) {
     throw new DeviceError(`no WebGPU adapter matches --adapter ${wanted}; without the flag "${found}" is used`);
   }
-  const another = () => requestAdapter(named ? [`adapter=${wanted}`] : []);
+  const another = () => requestAdapter(named ? [`adapter=${wanted}`, ...features] : features);
   return { adapter, name: found, another };
 }
 
 /**
  * Opens a device with the adapter's own limits and the optional features that the engine can use.
- * @throws DeviceError when there is no adapter, or none of the given name
+ * @throws DeviceError when there is no adapter, none of the given name, or no f16 where that is asked for
  */
 export async function openDevice(options: OpenOptions = {}): Promise<Device> {
+  const { kernels, precision = 'f32' } = options;
   const { adapter, name, another } = await findAdapter(options);
   // More would wait for the longest shader all the same.
   const helpers = { count: Math.min(availableParallelism(), 8) - 1, adapter: another };
-  return Device.open(adapter, { shaderText, idle, kernels: options.kernels, name, helpers });
+  const device = await Device.open(adapter, { shaderText, idle, kernels, name, helpers });
+  if (precision === 'f32') return device;
+  try {
+    await requireHalves(device);
+    return kernels === undefined ? await withMatrixUnits(device) : device;
+  } catch (error) {
+    device.close();
+    throw error;
+  }
 }

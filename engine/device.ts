@@ -6,8 +6,18 @@ export class DeviceError extends Error {
   override name = 'DeviceError';
 }
 
-/** `subgroup`: lanes of one subgroup share loads (CPU adapters); `tiled`: workgroup memory (GPUs); `plain`: the reference. */
-export type KernelFamily = 'plain' | 'tiled' | 'subgroup';
+/**
+ * `subgroup`: lanes of one subgroup share loads (CPU adapters); `tiled`: workgroup memory (GPUs); `matrix`: matrix units for images
+ * in f16, else as `tiled`; `plain`: the reference.
+ */
+export type KernelFamily = 'plain' | 'tiled' | 'subgroup' | 'matrix';
+
+/** Sizes of a product of matrix units, M x K and K x N, of f16 added up in f32. */
+export interface MatrixShape {
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
 
 /**
  * Says which of several forms of a convolution to take; undefined leaves it to the rule, which prefers the first.
@@ -23,6 +33,10 @@ export interface DeviceTraits {
   /** Lanes of a subgroup where that number is fixed; 0 where it varies or subgroups are missing. */
   readonly subgroupSize: number;
   readonly kernels: KernelFamily;
+  /** What people should know of the adapter, such as why something that it has is not used. */
+  readonly remark?: string;
+  /** Undefined where there are no matrix units for f16, or subgroups have no fixed size. */
+  readonly matrix: MatrixShape | undefined;
   readonly maxBindingBytes: number;
   readonly storageOffsetAlignment: number;
   readonly uniformOffsetAlignment: number;
@@ -50,7 +64,9 @@ export interface Platform {
   readonly helpers?: { readonly count: number; adapter(): Promise<GPUAdapter | null> };
 }
 
-const FEATURES = ['subgroups', 'timestamp-query', 'shader-f16'] as const;
+/** Not in WebGPU's types yet. */
+const MATRIX_FEATURE = 'chromium-experimental-subgroup-matrix' as GPUFeatureName;
+const FEATURES = ['subgroups', 'timestamp-query', 'shader-f16', MATRIX_FEATURE] as const;
 const LIMITS = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -68,11 +84,34 @@ const LIMITS = [
 /** Results of every step are small and read again and again; weights are large and read once in a while. */
 const LARGEST_KEPT_STAGING = 1 << 16;
 
+type Chosen = Pick<DeviceTraits, 'kernels' | 'subgroupSize' | 'matrix'>;
+
 /** @throws DeviceError */
-function checkKernels(kernels: KernelFamily, subgroupSize: number, name: string): void {
+function checkKernels({ kernels, subgroupSize, matrix }: Chosen, name: string): void {
+  if (kernels === 'matrix' && !matrix) {
+    throw new DeviceError(
+      `${name} has no matrix units that multiply f16 into f32, or hides them; only --precision f16 asks for them`,
+    );
+  }
   if (kernels === 'subgroup' && subgroupSize < 8) {
     throw new DeviceError(`${name} has no subgroups of a fixed size of 8 or more, which the subgroup kernels need`);
   }
+}
+
+/** An entry of `adapter.info.subgroupMatrixConfigs`. */
+interface MatrixConfig extends MatrixShape {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+}
+
+/** The one with the most arithmetic for what it loads. */
+export function largestMatrix(configs: readonly MatrixConfig[]): MatrixShape | undefined {
+  const fitting = configs.filter((config) => config.componentType === 'f16' && config.resultComponentType === 'f32');
+  if (fitting.length === 0) return undefined;
+  const { M, N, K } = fitting.reduce((best, other) =>
+    other.M * other.N * other.K > best.M * best.N * best.K ? other : best,
+  );
+  return { M, N, K };
 }
 
 /**
@@ -80,7 +119,7 @@ function checkKernels(kernels: KernelFamily, subgroupSize: number, name: string)
  * @throws DeviceError when the adapter gives none
  */
 export function requestDevice(adapter: GPUAdapter, name: string): Promise<GPUDevice> {
-  const requiredFeatures = FEATURES.filter((feature) => adapter.features.has(feature));
+  const requiredFeatures = (FEATURES as readonly GPUFeatureName[]).filter((feature) => adapter.features.has(feature));
   const requiredLimits = Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]]));
   return adapter.requestDevice({ requiredFeatures, requiredLimits }).catch((error: Error) => {
     throw new DeviceError(`${name} gives no device: ${error.message}`);
@@ -116,18 +155,26 @@ export class Device {
   static async open(adapter: GPUAdapter, platform: Platform): Promise<Device> {
     const gpu = await requestDevice(adapter, platform.name);
     const { info } = adapter as unknown as {
-      info: GPUAdapterInfo & { isFallbackAdapter?: boolean; subgroupMinSize: number; subgroupMaxSize: number };
+      info: GPUAdapterInfo & {
+        isFallbackAdapter?: boolean;
+        subgroupMinSize: number;
+        subgroupMaxSize: number;
+        subgroupMatrixConfigs?: readonly MatrixConfig[];
+      };
     };
+    const hasMatrix = gpu.features.has(MATRIX_FEATURE);
     const fixed = gpu.features.has('subgroups') && info.subgroupMinSize === info.subgroupMaxSize;
     const cpu = info.isFallbackAdapter === true;
     const subgroupSize = fixed ? info.subgroupMinSize : 0;
     const kernels = platform.kernels ?? (cpu && subgroupSize >= 8 ? 'subgroup' : 'tiled');
-    checkKernels(kernels, subgroupSize, platform.name);
+    const matrix = fixed && hasMatrix ? largestMatrix(info.subgroupMatrixConfigs ?? []) : undefined;
+    checkKernels({ kernels, subgroupSize, matrix }, platform.name);
     const texels = cpu && subgroupSize > 0 && (await texelsAreRight(gpu, { lanes: subgroupSize, idle: platform.idle }));
     return new Device(gpu, adapter, platform, {
       cpu,
       subgroupSize,
       kernels,
+      matrix,
       maxBindingBytes: gpu.limits.maxStorageBufferBindingSize,
       storageOffsetAlignment: gpu.limits.minStorageBufferOffsetAlignment,
       uniformOffsetAlignment: gpu.limits.minUniformBufferOffsetAlignment,
@@ -144,9 +191,13 @@ export class Device {
    * @throws DeviceError when the adapter lacks what they need
    */
   withKernels(kernels: KernelFamily, texels = true): Device {
-    checkKernels(kernels, this.traits.subgroupSize, this.platform.name);
+    checkKernels({ ...this.traits, kernels }, this.platform.name);
     const maxTexelBytes = texels ? this.traits.maxTexelBytes : 0;
     return Object.assign(Object.create(this) as Device, { traits: { ...this.traits, kernels, maxTexelBytes } });
+  }
+
+  withRemark(remark: string): Device {
+    return Object.assign(Object.create(this) as Device, { traits: { ...this.traits, remark } });
   }
 
   /** This device with other habits; closing either closes both. */
@@ -156,10 +207,12 @@ export class Device {
 
   /** One line for people: who computes, and with which kernels. */
   get description(): string {
-    const { cpu, subgroupSize, kernels, maxTexelBytes } = this.traits;
+    const { cpu, subgroupSize, kernels, matrix, maxTexelBytes, remark } = this.traits;
+    const said = remark === undefined ? '' : `; ${remark}`;
     const lanes = subgroupSize ? `, subgroups of ${subgroupSize}` : '';
     const texels = kernels === 'subgroup' && maxTexelBytes > 0 ? ' with texture loads' : '';
-    return `${this.platform.name}${cpu ? ' (software adapter on the processor)' : ''}${lanes}, ${kernels} convolutions${texels}`;
+    const units = kernels === 'matrix' && matrix ? ` of ${matrix.M}x${matrix.N}x${matrix.K}` : '';
+    return `${this.platform.name}${cpu ? ' (software adapter on the processor)' : ''}${lanes}, ${kernels} convolutions${units}${texels}${said}`;
   }
 
   /** @throws DeviceError when the buffer is larger than the adapter allows */

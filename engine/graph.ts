@@ -2,7 +2,7 @@
  * The record of one step: ops append nodes, each with static shapes, to the graph that their inputs belong to.
  * Reverse-mode differentiation (`autograd.ts`) appends to the same graph; a `Plan` executes it. Nothing runs here.
  */
-import { checkShape, type Layout, type Shape } from './layout.js';
+import { byteLength, checkShape, type Dtype, type Layout, type Shape } from './layout.js';
 import type { Lowering } from './lowering.js';
 import type { Variable } from './variables.js';
 
@@ -20,10 +20,16 @@ export class Tensor {
     readonly shape: Shape,
     readonly layout: Layout,
     readonly name: string,
+    readonly dtype: Dtype = 'f32',
   ) {}
 
+  /** On the GPU. */
+  get bytes(): number {
+    return byteLength(this.shape, this.layout, this.dtype);
+  }
+
   toString(): string {
-    return `${this.name} [${this.shape.join(', ')}]`;
+    return `${this.name} [${this.shape.join(', ')}]${this.dtype === 'f16' ? ' f16' : ''}`;
   }
 }
 
@@ -65,6 +71,8 @@ export interface Op<Attributes = unknown> {
 export interface TensorSpec {
   shape: Shape;
   layout?: Layout;
+  /** Default f32. */
+  dtype?: Dtype;
   /** Defaults to the op's name. */
   name?: string;
 }
@@ -129,10 +137,10 @@ export class Graph {
     this.firstGradient ??= this.count;
   }
 
-  private tensor(spec: { shape: Shape; layout?: Layout; name: string }): Tensor {
+  private tensor(spec: { shape: Shape; layout?: Layout; dtype?: Dtype; name: string }): Tensor {
     const layout = spec.layout ?? 'image';
     checkShape(spec.name, spec.shape, layout);
-    return new Tensor(this, this.count++, spec.shape, layout, spec.name);
+    return new Tensor(this, this.count++, spec.shape, layout, spec.name, spec.dtype);
   }
 }
 

@@ -10,10 +10,28 @@
  * | `filter`           | (O, C, kh, kw)   | (c4*kh*kw + tap)*4*O4 + o, four input channels |
  * | `transposedFilter` | (C, O, kh, kw)   | the same, of a transposed convolution's weight |
  * | `words`            | any              | u32 as they are |
+ *
+ * With `--precision f16` the images of a net are stored as f16 (`Dtype`), a vec4h where the table has a vec4f. Kernels
+ * compute in f32 either way: they convert what they load and what they store.
  */
 export type Layout = 'image' | 'vector' | 'filter' | 'transposedFilter' | 'words';
 
 export type Shape = readonly number[];
+
+/** How an image's numbers are stored. Vectors, filters and whatever the host writes are f32, words u32. */
+export type Dtype = 'f32' | 'f16';
+
+/** WGSL's name for four channels as they are stored: what a shader's `Quad` stands for. A `Scalar` is the dtype itself. */
+export const quadType = (dtype: Dtype): 'vec4f' | 'vec4h' => (dtype === 'f16' ? 'vec4h' : 'vec4f');
+
+/** WGSL's name for one, two or four numbers as they are stored. */
+export function vectorType(dtype: Dtype, width: 1 | 2 | 4): Dtype | 'vec2f' | 'vec2h' | 'vec4f' | 'vec4h' {
+  if (width === 1) return dtype;
+  return `vec${width}${dtype === 'f16' ? 'h' : 'f'}`;
+}
+
+/** Bytes of four channels. */
+export const quadBytes = (dtype: Dtype): number => (dtype === 'f16' ? 8 : 16);
 
 /** Number of vec4f that hold `channels` numbers. */
 export const vec4s = (channels: number): number => Math.ceil(channels / 4);
@@ -48,16 +66,16 @@ export function filterSizes(shape: Shape, layout: Layout): { out: number; reduct
 }
 
 /** Bytes that the tensor takes on the GPU. */
-export function byteLength(shape: Shape, layout: Layout): number {
+export function byteLength(shape: Shape, layout: Layout, dtype: Dtype = 'f32'): number {
   switch (layout) {
     case 'image':
-      return shape[0] * vec4s(shape[1]) * shape[2] * shape[3] * 16;
+      return shape[0] * vec4s(shape[1]) * shape[2] * shape[3] * quadBytes(dtype);
     case 'vector':
-      return vec4s(shape[0]) * 16;
+      return vec4s(shape[0]) * quadBytes(dtype);
     case 'filter':
     case 'transposedFilter': {
       const { out, reduction, taps } = filterSizes(shape, layout);
-      return vec4s(reduction) * taps * vec4s(out) * 4 * 16;
+      return vec4s(reduction) * taps * vec4s(out) * 4 * quadBytes(dtype);
     }
     case 'words':
       return elementCount(shape) * 4;
@@ -108,4 +126,16 @@ export function unpack(shape: Shape, layout: Layout, packed: ArrayLike<number>):
     values[plain] = packed[at];
   });
   return values;
+}
+
+/** The numbers in a buffer of f16 (IEEE 754 binary16). */
+export function fromHalves(halves: Uint16Array): Float32Array {
+  return Float32Array.from(halves, (bits) => {
+    const sign = bits & 0x8000 ? -1 : 1;
+    const exponent = (bits >> 10) & 31;
+    const fraction = bits & 0x3ff;
+    if (exponent === 0) return sign * fraction * 2 ** -24;
+    if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+    return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  });
 }

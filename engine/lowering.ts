@@ -1,7 +1,7 @@
 /** From nodes to dispatches: the vocabulary in which an op says what the GPU has to do. */
 import type { DeviceTraits } from './device.js';
 import type { Tensor } from './graph.js';
-import { byteLength, type Layout, type Shape } from './layout.js';
+import { byteLength, type Dtype, type Layout, type Shape } from './layout.js';
 import type { Arena } from './variables.js';
 import type { Constants } from './wgsl.js';
 
@@ -10,6 +10,7 @@ export class Scratch {
   constructor(
     readonly name: string,
     readonly bytes: number,
+    readonly dtype: Dtype = 'f32',
   ) {}
 }
 
@@ -44,9 +45,6 @@ export interface Dispatch {
   workgroups: readonly [number, number, number];
 }
 
-export const storageBytes = (storage: Storage): number =>
-  storage instanceof Scratch ? storage.bytes : byteLength(storage.shape, storage.layout);
-
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
 /** What an op's `lower` may use. */
@@ -63,8 +61,8 @@ export class Lowering {
   }
 
   /** Memory for values between two dispatches of this node. */
-  scratch(name: string, shape: Shape, layout: Layout = 'image'): Scratch {
-    return new Scratch(`${this.node}.${name}`, byteLength(shape, layout));
+  scratch(name: string, shape: Shape, layout: Layout = 'image', dtype: Dtype = 'f32'): Scratch {
+    return new Scratch(`${this.node}.${name}`, byteLength(shape, layout, dtype), dtype);
   }
 
   /**
@@ -77,7 +75,7 @@ export class Lowering {
     let most = images;
     let step = 1;
     for (const tensor of tensors) {
-      const bytes = byteLength(tensor.shape, tensor.layout) / images;
+      const bytes = tensor.bytes / images;
       const align = this.traits.storageOffsetAlignment / gcd(bytes, this.traits.storageOffsetAlignment);
       step = (step * align) / gcd(step, align);
       most = Math.min(most, Math.floor(this.traits.maxBindingBytes / bytes));
@@ -99,15 +97,19 @@ export class Lowering {
   /** The part of an image tensor that holds a range of the batch. */
   images(tensor: Tensor, range: ImageRange): Binding {
     if (range.count === tensor.shape[0]) return tensor;
-    const bytes = byteLength(tensor.shape, tensor.layout) / tensor.shape[0];
+    const bytes = tensor.bytes / tensor.shape[0];
     return { storage: tensor, offset: range.first * bytes, bytes: range.count * bytes };
   }
 
-  /** Whether textures can stand in for all of these where they are read (`texels.ts`); the subgroup kernels ask. */
+  /** Whether textures can stand in for all of these where they are read (`texels.ts`); the subgroup kernels ask. Texels are f32. */
   texels(...bindings: readonly Binding[]): boolean {
     const { kernels, maxTexelBytes } = this.traits;
-    const bytes = bindings.map((b) => ('bytes' in b ? b.bytes : 'arena' in b ? Infinity : storageBytes(b)));
-    return kernels === 'subgroup' && bytes.every((size) => size <= maxTexelBytes);
+    const fits = (binding: Binding): boolean => {
+      if ('arena' in binding) return false;
+      const { dtype } = 'storage' in binding ? binding.storage : binding;
+      return dtype === 'f32' && binding.bytes <= maxTexelBytes;
+    };
+    return kernels === 'subgroup' && bindings.every(fits);
   }
 
   /**

@@ -1,7 +1,7 @@
 /** Finds the first op of a step with an output that is not finite: a count behind every op, all in the same submit. */
 import type { Device } from './device.js';
 import { type Node, Tensor } from './graph.js';
-import { byteLength } from './layout.js';
+import { type Dtype, quadBytes } from './layout.js';
 import { type Binding, Lowering, Scratch } from './lowering.js';
 import type { Lowered } from './plan.js';
 
@@ -55,13 +55,16 @@ export function checkFinite(
   const report = new Scratch('report of checkNumerics', Math.ceil(probed.length / 4) * 16);
   const counts: Lowered[][] = Array.from({ length: groups.length + 1 }, () => []);
   probed.forEach(({ written, place }, slot) => {
+    const dtype: Dtype = written instanceof Tensor ? written.dtype : 'f32';
     for (const { binding, bytes } of partsOf(written, device.traits.maxBindingBytes)) {
+      const count = bytes / quadBytes(dtype);
       counts[place].push({
         node: 'checkNumerics',
         shader: 'nonFinite',
-        params: { count: bytes / 16, slot },
+        constants: { HALF: dtype === 'f16' },
+        params: { count, slot },
         bindings: { x: binding, report },
-        workgroups: new Lowering(device.traits, 'checkNumerics').flat(bytes / 16),
+        workgroups: new Lowering(device.traits, 'checkNumerics').flat(count),
       });
     }
   });
@@ -75,7 +78,7 @@ type Written = Tensor | ArenaChunk;
 /** A chunk of an arena fits a binding; a tensor may not. */
 function partsOf(written: Written, most: number): { binding: Binding; bytes: number }[] {
   if (!(written instanceof Tensor)) return [{ binding: written, bytes: written.arena.chunkBytes[written.chunk] }];
-  const bytes = byteLength(written.shape, written.layout);
+  const { bytes } = written;
   return Array.from({ length: Math.ceil(bytes / most) }, (_, i) => {
     const part = Math.min(most, bytes - i * most);
     return { binding: { storage: written, offset: i * most, bytes: part }, bytes: part };

@@ -4,9 +4,10 @@
  * its values.
  */
 import type { Graph, Tensor } from './graph.js';
+import type { LossScale } from './lossScale.js';
 import { ADAM_STATE, adamHyper, adamOp } from './ops/adam.js';
 import { gradientNorm } from './ops/gradientNorm.js';
-import type { Clip } from './ops/overParameters.js';
+import type { UpdateOptions } from './ops/overParameters.js';
 import { scale } from './ops/scale.js';
 import { SGD_STATE, sgdOp } from './ops/sgd.js';
 import type { Variable, Variables } from './variables.js';
@@ -33,6 +34,11 @@ export interface AdamSettings {
 
 export type OptimizerSettings = SgdSettings | AdamSettings;
 
+export interface StepOptions {
+  clipNorm?: number;
+  lossScale?: LossScale;
+}
+
 export interface OptimizerStep {
   /**
    * The L2 norm of all gradients together before clipping, a vector [1]. Computed when it clips or the plan names it as
@@ -52,7 +58,9 @@ export interface Optimizer {
   readonly stateNames: readonly string[];
   /**
    * Records norm, clipping and update behind everything recorded so far. With `clipNorm` the gradients themselves are
-   * multiplied by min(1, clipNorm / (norm + 1e-6)), so a gradient read after the step is the clipped one.
+   * multiplied by min(1, clipNorm / (norm + 1e-6)), so a gradient read after the step is the clipped one. With `lossScale`
+   * the gradients carry that scale: norm, clipping and update are those of the gradients without it, and where one is not
+   * finite there is no update.
    * @param gradients one a parameter, as `gradients()` gives them
    * @throws Error naming a parameter that has no gradient, or one of another shape
    */
@@ -60,13 +68,13 @@ export interface Optimizer {
     graph: Graph,
     parameters: readonly Variable[],
     gradients: readonly Tensor[],
-    options?: { clipNorm?: number },
+    options?: StepOptions,
   ): OptimizerStep;
   /**
    * The second half of `step`: norm, clipping and update of what lies in the arena of gradients.
    * @param placed the gradients that this graph makes, as `placeGradients` gives them; none where other plans made them
    */
-  update(graph: Graph, placed: readonly Tensor[], options?: { clipNorm?: number }): OptimizerStep;
+  update(graph: Graph, placed: readonly Tensor[], options?: StepOptions): OptimizerStep;
   /**
    * What the host writes into `hyper` before a step.
    * @param step counts from 1 over the whole run
@@ -77,14 +85,15 @@ export interface Optimizer {
 /** @throws Error for settings outside their range */
 export function createOptimizer(settings: OptimizerSettings, variables: Variables): Optimizer {
   const update = settings.kind === 'sgd' ? sgdUpdate(settings, variables) : adamUpdate(settings, variables);
-  const record: Optimizer['update'] = (graph, placed, { clipNorm } = {}) => {
+  const record: Optimizer['update'] = (graph, placed, { clipNorm, lossScale } = {}) => {
     if (clipNorm !== undefined && !(clipNorm > 0 && clipNorm < Infinity)) {
       throw new Error(`${settings.kind}: clipNorm is ${clipNorm}; a positive number is needed`);
     }
-    const norm = gradientNorm(graph, variables, placed);
+    const made = gradientNorm(graph, variables, placed);
+    const { norm, gate } = lossScale?.update(graph, made) ?? { norm: made, gate: undefined };
     const hyper = graph.input('optimizer.hyper', [4], 'vector');
     const clip = clipNorm === undefined ? undefined : { norm, maximum: clipNorm };
-    update.record(graph, [hyper, ...placed, ...(clip ? [norm] : [])], clip);
+    update.record(graph, [hyper, ...placed, ...(clip ? [norm] : []), ...(gate ? [gate] : [])], { clip, gate });
     return { norm, hyper };
   };
   return {
@@ -105,7 +114,7 @@ export function createOptimizer(settings: OptimizerSettings, variables: Variable
 
 interface Update {
   stateNames: readonly string[];
-  record(graph: Graph, inputs: readonly Tensor[], clip: Clip | undefined): void;
+  record(graph: Graph, inputs: readonly Tensor[], options: UpdateOptions): void;
   hyperValues(learningRate: number, step: number): number[];
 }
 
@@ -124,8 +133,8 @@ function sgdUpdate(
   if (nesterov && momentum === 0) throw new Error('sgd: nesterov needs momentum');
   return {
     stateNames: momentum === 0 ? [] : [SGD_STATE],
-    record: (graph, inputs, clip) =>
-      void graph.record(sgdOp, inputs, [], { variables, momentum, nesterov, weightDecay, clip }),
+    record: (graph, inputs, options) =>
+      void graph.record(sgdOp, inputs, [], { variables, momentum, nesterov, weightDecay, ...options }),
     hyperValues: (learningRate) => [learningRate, 0, 0, 0],
   };
 }
@@ -139,12 +148,12 @@ function adamUpdate(settings: AdamSettings, variables: Variables): Update {
   inRange(kind, 'eps', eps, 1e-37, Infinity);
   return {
     stateNames: Object.values(ADAM_STATE),
-    record: (graph, inputs, clip) =>
+    record: (graph, inputs, options) =>
       void graph.record(adamOp, inputs, [], {
         variables,
         betas,
         weightDecay: kind === 'adamw' ? 0 : weightDecay,
-        clip,
+        ...options,
       }),
     hyperValues: (learningRate, step) => adamHyper({ kind, betas, eps, weightDecay }, learningRate, step),
   };

@@ -5,8 +5,11 @@ import { type Constants, specialise } from './wgsl.js';
 export interface ShaderInterface {
   /** Fields of `struct Params`, in order. */
   params: { name: string; type: 'u32' | 'i32' | 'f32' }[];
-  /** Storage bindings by variable name; those that are textures in some form of the shader are read-only. */
-  storage: Map<string, { binding: number; writable: boolean }>;
+  /**
+   * Storage bindings by variable name; those that are textures in some form of the shader are read-only. `element` is what the
+   * array is of.
+   */
+  storage: Map<string, { binding: number; writable: boolean; element: string }>;
 }
 
 export interface Pipeline {
@@ -36,15 +39,16 @@ export function readInterface(shader: string, source: string): ShaderInterface {
     params.push({ name: parts[1], type: parts[2] as 'u32' | 'i32' | 'f32' });
   }
   const storage: ShaderInterface['storage'] = new Map();
-  for (const [, binding, access, name] of source.matchAll(
-    /@group\(0\)\s*@binding\((\d+)\)\s*var<storage,\s*(read|read_write)>\s*(\w+)\s*:/g,
+  for (const [, binding, access, name, element] of source.matchAll(
+    /@group\(0\)\s*@binding\((\d+)\)\s*var<storage,\s*(read|read_write)>\s*(\w+)\s*:\s*array<([\w<>]+)>\s*;/g,
   )) {
-    storage.set(name, { binding: Number(binding), writable: access === 'read_write' });
+    storage.set(name, { binding: Number(binding), writable: access === 'read_write', element });
   }
   for (const [, binding, name] of source.matchAll(
     /@group\(0\)\s*@binding\((\d+)\)\s*var\s+(\w+)\s*:\s*texture_storage_2d<rgba32float,\s*read>/g,
   )) {
-    storage.set(name, { binding: Number(binding), writable: false });
+    // A shader that reads both has said what its buffer holds; texels are f32.
+    if (!storage.has(name)) storage.set(name, { binding: Number(binding), writable: false, element: 'vec4f' });
   }
   return { params, storage };
 }

@@ -5,14 +5,15 @@
 import type { Device } from './device.js';
 import { fuseNodes } from './fuse.js';
 import type { Graph, Node, Tensor } from './graph.js';
-import { byteLength, pack, unpack } from './layout.js';
-import { type Binding, type Dispatch, Lowering, Scratch, type Storage, storageBytes } from './lowering.js';
+import { fromHalves, pack, unpack } from './layout.js';
+import { type Binding, type Dispatch, Lowering, Scratch, type Storage } from './lowering.js';
 import { assignSlots, type Lifetime, type MemoryReport, reportMemory } from './memory.js';
 import { checkFinite, firstNonFinite, type NonFinite, type NumericsChecks } from './numerics.js';
 import { useFirst } from './firstUse.js';
 import type { Pipeline, PipelineRequest } from './pipelines.js';
 import { recomputeNodes } from './recompute.js';
 import { copyTexels, createTexels, planTexels, type TexelCopy, type TexelPlan } from './texels.js';
+import { isHalf } from './wgsl.js';
 
 export interface PlanOptions {
   /** What will be read after a step. Effects (optimizer, running statistics) are kept without being named. */
@@ -116,7 +117,7 @@ export class Plan {
       };
       const kept: Storage[] = checks ? [...graph.inputs, checks.report] : graph.inputs;
       for (const storage of kept) {
-        const bytes = storageBytes(storage);
+        const { bytes } = storage;
         places.of.set(storage, { buffer: own(storage.name, bytes, STORAGE()), offset: 0, bytes });
       }
       const buffers = slots.map((bytes, i) => own(`slot ${i}`, bytes, STORAGE()));
@@ -235,10 +236,13 @@ export class Plan {
   async read<T extends readonly Tensor[]>(...tensors: T): Promise<{ [K in keyof T]: Float32Array }> {
     const parts = tensors.map((tensor) => ({
       ...placeOf(tensor, this.places),
-      bytes: byteLength(tensor.shape, tensor.layout),
+      bytes: tensor.bytes,
     }));
     const copies = await this.device.read(parts);
-    const values = tensors.map((tensor, i) => unpack(tensor.shape, tensor.layout, new Float32Array(copies[i])));
+    const values = tensors.map(({ shape, layout, dtype }, i) => {
+      const numbers = dtype === 'f16' ? fromHalves(new Uint16Array(copies[i])) : new Float32Array(copies[i]);
+      return unpack(shape, layout, numbers);
+    });
     return values as { [K in keyof T]: Float32Array };
   }
 
@@ -309,7 +313,8 @@ function arrange(device: Device, graph: Graph, options: PlanOptions): Arrangemen
   const { slots, slotOf } = assignSlots(lifetimes);
   const texels = planTexels(device.pipelines, dispatches);
   const textures = assignSlots(texels.copies);
-  const memory = reportMemory(lifetimes, slots, slotOf, graph.inputs.map(storageBytes), textures.slots);
+  const inputs = graph.inputs.map(({ bytes }) => bytes);
+  const memory = reportMemory(lifetimes, slots, slotOf, inputs, textures.slots);
   return { dispatches, lifetimes, slots, slotOf, texels, textures, checks, memory, fused, recomputed };
 }
 
@@ -341,7 +346,7 @@ function findLifetimes(dispatches: readonly Lowered[], outputs: readonly Tensor[
       if (!storage || !isTransient(storage)) continue;
       const known = lifetimes.get(storage);
       if (known) known.to = at;
-      else lifetimes.set(storage, { storage, bytes: storageBytes(storage), from: at, to: at });
+      else lifetimes.set(storage, { storage, bytes: storage.bytes, from: at, to: at });
     }
   });
   for (const output of outputs) {
@@ -364,7 +369,8 @@ function withPoison(device: Device, dispatches: readonly Lowered[], lifetimes: L
         out.push({
           node: 'poison',
           shader: 'fill',
-          params: { count: part / 4, bits: 0x7fc00000 },
+          // NaN as one f32 and as two f16.
+          params: { count: part / 4, bits: 0x7fc07fc0 },
           bindings: { x: { storage, offset, bytes: part } },
           workgroups: new Lowering(device.traits, 'poison').flat(part / 4),
         });
@@ -388,6 +394,7 @@ function requestOf(device: Device, dispatch: Lowered): PipelineRequest {
   const unknown = names.filter((name) => !storage.has(name));
   if (unknown.length > 0)
     throw new Error(`${dispatch.node}: shaders/${dispatch.shader}.wgsl declares no ${unknown.join(', ')}`);
+  for (const name of names) checkElements(dispatch, name, storage.get(name)!.element);
   return {
     shader: dispatch.shader,
     entry: dispatch.entry ?? 'main',
@@ -395,6 +402,19 @@ function requestOf(device: Device, dispatch: Lowered): PipelineRequest {
     storage: names,
     texels: dispatch.texels ?? [],
   };
+}
+
+/** @throws Error when a shader would take f16 for f32, or the other way round; what reads bits takes either */
+function checkElements(dispatch: Lowered, name: string, element: string): void {
+  const type = String(dispatch.constants?.[element] ?? element);
+  if (!isHalf(type) && !/^(f32|vec\df)$/.test(type)) return;
+  const reads = isHalf(type) ? 'f16' : 'f32';
+  const given = storageOf(dispatch.bindings[name])?.dtype ?? 'f32';
+  if (reads === given) return;
+  throw new Error(
+    `${dispatch.node}: ${name} is ${given}, but shaders/${dispatch.shader}.wgsl takes ${reads} there; ` +
+      `record a cast before ${dispatch.node}`,
+  );
 }
 
 /** Where storages lie; variables lie in their arenas. */
@@ -409,8 +429,7 @@ function placeOf(tensor: Tensor, places: Places): Place {
   if (variable) {
     const { owner } = variable;
     const arena = tensor.variable ? owner.valuesOf(variable, places.values) : owner.arena('gradient');
-    const bytes = byteLength(tensor.shape, tensor.layout);
-    return { buffer: arena.chunks[variable.chunk], offset: variable.offset, bytes };
+    return { buffer: arena.chunks[variable.chunk], offset: variable.offset, bytes: tensor.bytes };
   }
   const place = places.of.get(tensor);
   if (!place) throw new Error(`${tensor} is not part of this plan; name it in the plan's outputs to read it`);

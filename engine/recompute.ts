@@ -7,7 +7,6 @@
  * This happens when a plan is made, behind fusing, so neither nets nor gradients know of it.
  */
 import { type Node, Tensor } from './graph.js';
-import { storageBytes } from './lowering.js';
 
 /**
  * Most calls behind each other for one value. Without an end, a chain of residual blocks would be computed from its beginning
@@ -53,7 +52,7 @@ export function recomputeNodes(nodes: readonly Node[], outputs: readonly Tensor[
       return known.tensor;
     }
     const { op, attributes, inputs } = call;
-    const copy = new Tensor(tensor.graph, tensor.id, tensor.shape, tensor.layout, `${tensor.name} again`);
+    const copy = new Tensor(tensor.graph, tensor.id, tensor.shape, tensor.layout, `${tensor.name} again`, tensor.dtype);
     const node: Node = { op, attributes, inputs: inputs.map((input) => present(input, at)), outputs: [copy] };
     copy.producer = node;
     result.push(node);
@@ -91,8 +90,8 @@ function chooseDropped(
     const instead = [...from].filter(
       (tensor) => tensor.producer && !readBackward.has(tensor) && !outputs.includes(tensor),
     );
-    const bytes = instead.reduce((sum, tensor) => sum + storageBytes(tensor), 0);
-    if (depth > DEPTH || bytes >= storageBytes(y)) continue;
+    const bytes = instead.reduce((sum, tensor) => sum + tensor.bytes, 0);
+    if (depth > DEPTH || bytes >= y.bytes) continue;
     dropped.set(y, call);
     depths.set(y, depth);
     sources.set(y, from);

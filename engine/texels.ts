@@ -8,7 +8,7 @@
  */
 import type { Binding, Storage } from './lowering.js';
 import type { Span } from './memory.js';
-import { Scratch, storageBytes } from './lowering.js';
+import { Scratch } from './lowering.js';
 import type { PipelineCache } from './pipelines.js';
 import type { Lowered } from './plan.js';
 
@@ -82,7 +82,7 @@ function changes(pipelines: PipelineCache, { shader, bindings }: Lowered, storag
 function partOf(binding: Binding): { storage: Storage; offset: number; length: number } {
   if ('arena' in binding) throw new Error(`the arena ${binding.arena.name} cannot be read as texels; name a variable`);
   if ('storage' in binding) return { storage: binding.storage, offset: binding.offset, length: binding.bytes };
-  return { storage: binding, offset: 0, length: storageBytes(binding) };
+  return { storage: binding, offset: 0, length: binding.bytes };
 }
 
 /** A texture with room for `bytes`, a multiple of rows. */

@@ -1,5 +1,6 @@
 /**
- * The specialiser of shader files: constants are put in front of the text, and lines that begin with `#` unroll or choose.
+ * The specialiser of shader files: constants are put in front of the text, types as aliases (with `enable f16` where one of
+ * them needs it), and lines that begin with `#` unroll or choose.
  *
  *     #for i in 0..TILE       lines repeated with i = 0 .. TILE-1, up to the matching #end
  *     #if LANES > 8           lines kept when the expression is not 0, up to #else or #end
@@ -9,8 +10,13 @@
  * register tiles and `subgroupBroadcast` wants a constant lane, hence the loops; there is nothing else here.
  */
 
+/** What a buffer holds, one number or some; shaders convert to and from f32. */
+export type ElementType = 'f32' | 'f16' | 'vec2f' | 'vec2h' | 'vec4f' | 'vec4h';
+
+export const isHalf = (type: string): boolean => /^(f16|vec\dh)$/.test(type);
+
 /** Whatever is baked into a shader; it is the pipeline key together with the file's name. */
-export type Constants = Readonly<Record<string, number | boolean>>;
+export type Constants = Readonly<Record<string, number | boolean | ElementType>>;
 
 export interface Specialised {
   /** WGSL text for the compiler. */
@@ -25,7 +31,9 @@ export interface Specialised {
  */
 export function specialise(file: string, source: string, constants: Constants): Specialised {
   const scope = new Map<string, number>();
+  const types = Object.entries(constants).filter(([, value]) => typeof value === 'string');
   for (const [name, value] of Object.entries(constants)) {
+    if (typeof value === 'string') continue;
     if (typeof value === 'number' && !Number.isInteger(value)) {
       throw new Error(`${file}: constant ${name} is ${value}; only integers and booleans are baked into a shader`);
     }
@@ -42,7 +50,14 @@ export function specialise(file: string, source: string, constants: Constants): 
   out.forEach((text, i) => {
     if (/^\s*(enable|diagnostic|requires)\b/.test(text)) front = i + 1;
   });
-  const declared = Object.entries(constants).map(([name, value]) => `const ${name} = ${value};`);
+  const half =
+    types.some(([, value]) => isHalf(String(value))) && !out.some((text) => /^\s*enable\s+f16\s*;/.test(text));
+  const declared = [
+    ...(half ? ['enable f16;'] : []),
+    ...Object.entries(constants).map(
+      ([name, value]) => `${typeof value === 'string' ? 'alias' : 'const'} ${name} = ${value};`,
+    ),
+  ];
   out.splice(front, 0, ...declared);
   lines.splice(front, 0, ...declared.map(() => 0));
   return { code: out.join('\n') + '\n', lines };

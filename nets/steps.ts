@@ -3,11 +3,14 @@ import { augmentationFloats, type ImageStatistics } from '../engine/augmentation
 import { gradients } from '../engine/autograd.js';
 import type { Device } from '../engine/device.js';
 import { Graph, type Tensor } from '../engine/graph.js';
+import type { Dtype } from '../engine/layout.js';
+import { LossScale, type LossScaleState } from '../engine/lossScale.js';
 import type { NonFinite } from '../engine/numerics.js';
 import { type Accumulation, accumulateGradients } from '../engine/ops/accumulateGradients.js';
 import { add } from '../engine/ops/add.js';
 import { augmentImages, type Normalisation } from '../engine/ops/augmentImages.js';
 import { boundaryCounts } from '../engine/ops/boundaryCounts.js';
+import { cast } from '../engine/ops/cast.js';
 import { channelSlice } from '../engine/ops/channelSlice.js';
 import { dropoutMask } from '../engine/ops/dropout2d.js';
 import { EMA, EMA_STATE, movingAverage, movingAverageDecay } from '../engine/ops/movingAverage.js';
@@ -46,6 +49,11 @@ export interface ModelSettings {
   ignored?: readonly number[];
   /** See `PlanOptions.fuse`. */
   fuse?: boolean;
+  /**
+   * How the net's activations and their gradients are stored. Weights, batch norm's statistics, losses and all sums are f32
+   * either way; training with f16 has a dynamic loss scale (`engine/lossScale.ts`). Default f32.
+   */
+  precision?: Dtype;
 }
 
 /** Pixels of a batch: one u32 a pixel (bytes R, G, B, M), and the augmentation parameters of each image. */
@@ -99,7 +107,7 @@ export const planOptions = ({
 /** What a step says of itself. */
 export interface StepResult {
   loss: number;
-  /** Before clipping. */
+  /** Before clipping and without the loss scale. With one, a norm that is not finite means that the step was skipped. */
   gradientNorm: number;
   /**
    * Of the net's predictions for these images, augmented as they were, before the update: counts of each image (see
@@ -107,6 +115,8 @@ export interface StepResult {
    * another epoch.
    */
   counts: Float32Array;
+  /** After the step; of training with f16. */
+  lossScale?: LossScaleState;
 }
 
 /** A graph and what is read from its plan. */
@@ -129,6 +139,7 @@ export interface RecordedTraining {
   hyper: Tensor;
   emaDecay?: Tensor;
   accumulation?: Accumulation;
+  lossScale?: LossScale;
   loss: Tensor;
   norm: Tensor;
   /** Of the images of one part. */
@@ -138,9 +149,10 @@ export interface RecordedTraining {
 /** @throws SettingsError when loss and classes do not fit each other */
 function recordNetwork(net: NetContext, image: Tensor, settings: ModelSettings): Tensor {
   const loss = resolveLoss(settings.loss);
-  const { classes = lossClasses(loss.name) } = settings;
+  const { classes = lossClasses(loss.name), precision = 'f32' } = settings;
   checkLossClasses(loss, classes);
-  return buildNetwork(net, image, networks[settings.net], { width: settings.baseWidth, classes });
+  const options = { width: settings.baseWidth, classes };
+  return cast(buildNetwork(net, cast(image, precision), networks[settings.net], options), 'f32');
 }
 
 /**
@@ -169,22 +181,23 @@ export function recordTraining(variables: Variables, settings: TrainingSettings)
   const counts = segmentationCounts(foregroundLogits(logits), inputs.target, { threshold: 0 });
   const { parameters } = variables;
   const one = graph.input('one', [1], 'vector');
+  const lossScale = settings.precision === 'f16' ? new LossScale(variables.device) : undefined;
   const made = gradients(
     [loss],
-    [one],
+    [lossScale?.seed(one) ?? one],
     parameters.map((parameter) => graph.read(parameter)),
   );
   const optimizer = createOptimizer(settings.optimizer, variables);
-  const common = { optimizer, inputs, one, dropoutSeed, counts };
+  const common = { optimizer, inputs, one, dropoutSeed, lossScale, counts };
   if (microBatches === 1) {
-    const { norm, hyper } = optimizer.step(graph, parameters, made, { clipNorm });
+    const { norm, hyper } = optimizer.step(graph, parameters, made, { clipNorm, lossScale });
     const emaDecay = ema === undefined ? undefined : movingAverage(graph, variables);
     return { ...common, pass: { graph, outputs: [loss, norm, counts] }, hyper, emaDecay, loss, norm };
   }
   const placed = placeGradients(graph, variables, parameters, made);
   const accumulation = accumulateGradients(variables, placed, loss);
   const update = new Graph();
-  const { norm, hyper } = optimizer.update(update, [], { clipNorm });
+  const { norm, hyper } = optimizer.update(update, [], { clipNorm, lossScale });
   const emaDecay = ema === undefined ? undefined : movingAverage(update, variables);
   return {
     ...common,
@@ -260,17 +273,23 @@ export class TrainingStep {
   /** Of the step submitted last. */
   async result(): Promise<StepResult> {
     const { plan, updatePlan, countsOfParts } = this;
-    const { loss, norm, counts } = this.recorded;
+    const { loss, norm, counts, lossScale, pass, update = pass } = this.recorded;
+    const after = lossScale ? [norm, lossScale.tensor(update.graph)] : [norm];
     if (!updatePlan) {
-      const [[lossValue], [gradientNorm], own] = await plan.read(loss, norm, counts);
-      return { loss: lossValue, gradientNorm, counts: own };
+      const [[lossValue], own, [gradientNorm], state] = await plan.read(loss, counts, ...after);
+      return { loss: lossValue, gradientNorm, counts: own, lossScale: state && LossScale.read(state) };
     }
-    const [[[lossValue], last], [[gradientNorm]], ...parts] = await Promise.all([
+    const [[[lossValue], last], [[gradientNorm], state], ...parts] = await Promise.all([
       plan.read(loss, counts),
-      updatePlan.read(norm),
+      updatePlan.read(...after),
       ...countsOfParts,
     ]);
-    return { loss: lossValue, gradientNorm, counts: Float32Array.from([...parts, last].flatMap((part) => [...part])) };
+    return {
+      loss: lossValue,
+      gradientNorm,
+      counts: Float32Array.from([...parts, last].flatMap((part) => [...part])),
+      lossScale: state && LossScale.read(state),
+    };
   }
 
   private readCounts(): Promise<Float32Array> {
@@ -278,6 +297,11 @@ export class TrainingStep {
     // Awaited by `result`; should the device be lost before, nobody waits for it.
     counts.catch(() => {});
     return counts;
+  }
+
+  /** Goes on with the loss scale of another training. */
+  restoreLossScale(state: LossScaleState): void {
+    this.recorded.lossScale?.restore(state);
   }
 
   /**
@@ -291,6 +315,7 @@ export class TrainingStep {
   destroy(): void {
     this.plan.destroy();
     this.updatePlan?.destroy();
+    this.recorded.lossScale?.destroy();
   }
 }
 

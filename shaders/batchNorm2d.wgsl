@@ -11,7 +11,8 @@
 //                        inverseCount = 1 / (N*H*W) in training, and 0 where mean and variance do not depend on x
 //   RELU in the gradients: the dy given is that of max(y, 0); where y, computed again from x, is not above 0, it counts as 0
 //
-// x, y, dy, dx, addend  images: `pixels` (N*H*W of the range) by `quads` vec4;  the others are vectors of `quads` vec4
+// x, y, dy, dx, addend  images: `pixels` (N*H*W of the range) by `quads` Quad (vec4f, or vec4h where images are stored as f16);
+//               the others are vectors of `quads` vec4f, and all sums are taken in f32
 // coefficients  5 vec4 a quad: mean, scale and bias of y = (x - mean) * scale + bias, dbias, dweight / sqrt(variance + eps)
 // partials      moments: 3 vec4 (count in all components, mean, sum of squared distances from it), sums: 2 vec4 (dy, dy * (x - mean));
 //               element (partial * quads + quad) * 3 or 2
@@ -37,24 +38,24 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(4) var<storage, read> mean: array<vec4f>;
 @group(0) @binding(5) var<storage, read> variance: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> y: array<Quad>;
 @group(0) @binding(7) var<storage, read_write> partials: array<vec4f>;
 @group(0) @binding(8) var<storage, read_write> mean_out: array<vec4f>;
 @group(0) @binding(9) var<storage, read_write> variance_out: array<vec4f>;
 @group(0) @binding(10) var<storage, read_write> running_mean: array<vec4f>;
 @group(0) @binding(11) var<storage, read_write> running_variance: array<vec4f>;
-@group(0) @binding(12) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(13) var<storage, read> addend: array<vec4f>;
+@group(0) @binding(12) var<storage, read> dy: array<Quad>;
+@group(0) @binding(13) var<storage, read> addend: array<Quad>;
 @group(0) @binding(14) var<storage, read> coefficients: array<vec4f>;
 @group(0) @binding(15) var<storage, read_write> dweight_out: array<vec4f>;
 @group(0) @binding(16) var<storage, read_write> dbias_out: array<vec4f>;
 @group(0) @binding(17) var<storage, read_write> coefficients_out: array<vec4f>;
-@group(0) @binding(18) var<storage, read_write> dx: array<vec4f>;
+@group(0) @binding(18) var<storage, read_write> dx: array<Quad>;
 
 struct Moments {
   count: f32,
@@ -148,12 +149,12 @@ fn statistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_ind
   var all = Moments();
   var pixel = place.pixel;
   // A mean far from 0 would be rounded at every merge; its distance from a value of the channel is not.
-  let near = x[min(pixel, params.pixels - 1) * params.quads + place.quad];
+  let near = vec4f(x[min(pixel, params.pixels - 1) * params.quads + place.quad]);
   // Eight at a time: their own mean, squared distances from it, and one merge.
   for (; pixel + 7 * place.lines < place.end; pixel += 8 * place.lines) {
     let at = pixel * params.quads + place.quad;
 #for i in 0..8
-    let v${i} = x[at + ${i} * step] - near;
+    let v${i} = vec4f(x[at + ${i} * step]) - near;
 #end
     let m = (((v0 + v1) + (v2 + v3)) + ((v4 + v5) + (v6 + v7))) / 8;
     var squares = vec4f();
@@ -163,7 +164,7 @@ fn statistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_ind
     all = merge(all, Moments(8, m, squares));
   }
   for (; pixel < place.end; pixel += place.lines) {
-    all = merge(all, Moments(1, x[pixel * params.quads + place.quad] - near, vec4f()));
+    all = merge(all, Moments(1, vec4f(x[pixel * params.quads + place.quad]) - near, vec4f()));
   }
   all.mean += near;
 #if MERGE
@@ -217,17 +218,17 @@ fn normalise(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_inde
   let shift = bias[place.quad];
   for (var pixel = place.pixel; pixel < place.end; pixel += place.lines) {
     let i = pixel * params.quads + place.quad;
-    var value = (x[i] - center) * scale + shift;
+    var value = (vec4f(x[i]) - center) * scale + shift;
 #if ADD == 1
-    value += addend[i];
+    value += vec4f(addend[i]);
 #end
 #if RELU
     value = max(value, vec4f(0));
 #end
 #if ADD == 2
-    value += addend[i];
+    value += vec4f(addend[i]);
 #end
-    y[i] = value;
+    y[i] = Quad(value);
   }
 }
 
@@ -242,11 +243,11 @@ fn gradientSums(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
   var all = Sums();
   for (var pixel = place.pixel; pixel < place.end; pixel += place.lines) {
     let i = pixel * params.quads + place.quad;
-    let apart = x[i] - center;
+    let apart = vec4f(x[i]) - center;
 #if RELU
-    let d = select(vec4f(0), dy[i], apart * scale + shift > vec4f(0));
+    let d = select(vec4f(0), vec4f(dy[i]), apart * scale + shift > vec4f(0));
 #else
-    let d = dy[i];
+    let d = vec4f(dy[i]);
 #end
     all.first += d;
     all.second += d * apart;
@@ -307,12 +308,12 @@ fn inputGradient(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_
   let slope = coefficients[first + 4] * params.inverseCount;
   for (var pixel = place.pixel; pixel < place.end; pixel += place.lines) {
     let i = pixel * params.quads + place.quad;
-    let apart = x[i] - center;
+    let apart = vec4f(x[i]) - center;
 #if RELU
-    let d = select(vec4f(0), dy[i], apart * scale + shift > vec4f(0));
+    let d = select(vec4f(0), vec4f(dy[i]), apart * scale + shift > vec4f(0));
 #else
-    let d = dy[i];
+    let d = vec4f(dy[i]);
 #end
-    dx[i] = scale * (d - level - apart * slope);
+    dx[i] = Quad(scale * (d - level - apart * slope));
   }
 }

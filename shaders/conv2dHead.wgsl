@@ -6,7 +6,7 @@
 //   weightGradient  partials[line][c,o] = sum of x[p,c] * dy[p,o] over the pixels line, line + lines, ... (stridedSum adds
 //                   the lines)
 //
-// x, dx     images of `pixels` by `quads` vec4, pad channels 0;  y, dy  images of `pixels` vec4, pads 0
+// x, dx     images of `pixels` by `quads` Quad (vec4f or vec4h), pad channels 0;  y, dy  images of `pixels` Quad, pads 0
 // w         filter (c4, o) of vec4 over c, o up to 4;  bias  one vec4; not read when hasBias = 0
 // partials  `lines` filters
 // Threads: 64, along the `lines` runs of pixels (forward, inputGradient: RUN pixels each, so that weights are loaded once for
@@ -22,12 +22,12 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
-@group(0) @binding(5) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> dx: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> y: array<Quad>;
+@group(0) @binding(5) var<storage, read> dy: array<Quad>;
+@group(0) @binding(6) var<storage, read_write> dx: array<Quad>;
 @group(0) @binding(7) var<storage, read_write> partials: array<vec4f>;
 
 @compute @workgroup_size(64)
@@ -50,7 +50,7 @@ fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
 #end
 #for k in 0..RUN
     {
-      let value = x[from${k} + q];
+      let value = vec4f(x[from${k} + q]);
 #for o in 0..OUTPUTS
       y${k}[${o}] += dot(value, w${o});
 #end
@@ -59,7 +59,7 @@ fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
   }
 #for k in 0..RUN
   if (line + ${k}u * params.lines < params.pixels) {
-    y[line + ${k}u * params.lines] = y${k};
+    y[line + ${k}u * params.lines] = Quad(y${k});
   }
 #end
 }
@@ -74,7 +74,7 @@ fn inputGradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgrou
 #for k in 0..RUN
   let p${k} = min(line + ${k}u * params.lines, params.pixels - 1u);
 #for o in 0..OUTPUTS
-  let d${k}_${o} = dy[p${k}][${o}];
+  let d${k}_${o} = f32(dy[p${k}][${o}]);
 #end
 #end
   for (var q = 0u; q < params.quads; q++) {
@@ -87,7 +87,7 @@ fn inputGradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgrou
 #for o in 1..OUTPUTS
       sum += d${k}_${o} * w${o};
 #end
-      dx[p${k} * params.quads + q] = sum;
+      dx[p${k} * params.quads + q] = Quad(sum);
     }
 #end
   }
@@ -105,9 +105,9 @@ fn weightGradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgro
   var s${o} = vec4f();
 #end
   for (var p = line; p < params.pixels; p += params.lines) {
-    let value = x[p * params.quads + q];
+    let value = vec4f(x[p * params.quads + q]);
 #for o in 0..OUTPUTS
-    s${o} += value * dy[p][${o}];
+    s${o} += value * f32(dy[p][${o}]);
 #end
   }
 #for o in 0..4

@@ -9,7 +9,8 @@ diagnostic(off, subgroup_uniformity);
 //   transposed = 1:  M runs over the input's pixels, K is the input's channels alone (the host gives one tap), and a slot is
 //                    (tap, output channel): each input pixel makes a patch of strideY x strideX output pixels of its own
 //
-// x, y   images (n, h, w, quads) of vec4 over channels, pad channels 0; y the same memory as vectors of VECTOR
+// x, y   images (n, h, w, quads) of Quad (vec4f or vec4h) over channels, pad channels 0; y the same memory as vectors of VECTOR:
+//        Stored
 // w      filter (r4, tap, o) of vec4 over r: quad r4 has slots `rowSlots` apart by tap, and slots in their order
 // bias   4*outputQuads numbers, as vectors of VECTOR; not read when hasBias = 0
 // Tile: a workgroup is one subgroup and computes PIXELS pixels x VECTOR*LANES slots; a lane owns VECTOR neighbouring slots (1, 2
@@ -49,10 +50,10 @@ alias Slots = vec4f;
 #end
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<Slots>;
-@group(0) @binding(4) var<storage, read_write> y: array<Slots>;
+@group(0) @binding(4) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -101,7 +102,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #end
 #for g in 0..PIXELS / LANES
         {
-          let q = x[in${g} + tap + r4];
+          let q = vec4f(x[in${g} + tap + r4]);
 #for l in 0..LANES
           {
 #for j in 0..4
@@ -126,13 +127,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     if (${p}u < count) {
       let at = (subgroupBroadcast(to${p / LANES}, ${p % LANES}u) + within) / ${VECTOR}u;
 #if VECTOR == 1
-      y[at] = a${p}_0;
+      y[at] = Stored(a${p}_0);
 #end
 #if VECTOR == 2
-      y[at] = vec2f(a${p}_0, a${p}_1);
+      y[at] = Stored(vec2f(a${p}_0, a${p}_1));
 #end
 #if VECTOR == 4
-      y[at] = vec4f(a${p}_0, a${p}_1, a${p}_2, a${p}_3);
+      y[at] = Stored(vec4f(a${p}_0, a${p}_1, a${p}_2, a${p}_3));
 #end
     }
 #end

@@ -8,7 +8,8 @@ diagnostic(off, subgroup_uniformity);
 //   transposed = 1:  K runs over x's pixels; a row is r4 (the host gives one tap), a slot (tap, output channel) of the
 //                    strideY x strideX pixels of dy that belong to the pixel
 //
-// x      image of inputQuads vec4 a pixel;  dy  image of 4*outputQuads numbers a pixel, as vectors of VECTOR; pads 0
+// x      image of inputQuads Quad (vec4f or vec4h) a pixel;  dy  image of 4*outputQuads numbers a pixel, as vectors of VECTOR
+//        (Stored); pads 0
 // dw     filters (row, slot) of vec4 over an input quad, one for each split z, one after the other (stridedSum adds them); assigned
 // Tile: a workgroup is one subgroup and computes ROWS rows (of four input channels each) x VECTOR*LANES slots; a lane owns VECTOR
 //   neighbouring slots (1, 2 or 4). LANES pixels at a time: a gather per row brings a quad of each, spread by subgroupBroadcast.
@@ -48,8 +49,8 @@ alias Slots = vec4f;
 #end
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read> dy: array<Slots>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
+@group(0) @binding(2) var<storage, read> dy: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;
 
 @compute @workgroup_size(LANES)
@@ -88,11 +89,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       + column * params.inStepX) * params.inputQuads;
     let to = (row * params.outStepY * params.outputWidth + column * params.outStepX) * (channels / ${VECTOR}u);
 #for i in 0..ROWS
-    let q${i} = select(vec4f(), x[at + from${i}], inside);
+    let q${i} = select(vec4f(), vec4f(x[at + from${i}]), inside);
 #end
 #for l in 0..LANES
     {
-      let d = dy[subgroupBroadcast(to, ${l}u) + within];
+      let d = Slots(dy[subgroupBroadcast(to, ${l}u) + within]);
 #for i in 0..ROWS
 #for c in 0..4
       {

@@ -5,7 +5,7 @@
 //     transposed = 0:  iy = oy*strideY + ky - padTop                          (likewise ix; outside the input: nothing)
 //     transposed = 1:  iy = (oy + padTop - ky) / strideY where that divides   (the data gradient of a strided conv2d)
 //
-// x, y  images (n, h, w, quads) of vec4 over channels, pad channels 0
+// x, y  images (n, h, w, quads) of Quad (vec4f or vec4h) over channels, pad channels 0; sums are f32 either way
 // w     filter (r4, tap, o) of vec4 over r, tap = ky*kernelWidth + kx, o up to 4*outputQuads, pads 0
 // bias  outputQuads vec4, pads 0; not read when hasBias = 0 (the host then binds any buffer, the filter say)
 // Threads: 64 along the output's quads; the host dispatches enough of them in x and y. Assigns y, pads included; ADD:
@@ -30,10 +30,10 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> y: array<Quad>;
 
 /** The input row (or column) that tap k of output row o reads, or -1. */
 fn source(o: u32, k: u32, stride: i32, pad: i32, size: u32) -> i32 {
@@ -74,15 +74,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       }
       let base = ((n * params.inputHeight + u32(iy)) * params.inputWidth + u32(ix)) * params.inputQuads;
       for (var r4 = 0u; r4 < params.inputQuads; r4++) {
-        let value = x[base + r4];
+        let value = vec4f(x[base + r4]);
         let at = ((r4 * taps + ky * params.kernelWidth + kx) * params.outputQuads + o4) * 4u;
         sum += vec4f(dot(value, w[at]), dot(value, w[at + 1u]), dot(value, w[at + 2u]), dot(value, w[at + 3u]));
       }
     }
   }
 #if ADD
-  y[element] += sum;
+  y[element] = Quad(vec4f(y[element]) + sum);
 #else
-  y[element] = sum;
+  y[element] = Quad(sum);
 #end
 }

@@ -5,7 +5,8 @@ diagnostic(off, subgroup_uniformity);
 //
 //   y[n,oy,ox,o] = bias[o] + sum over ky,kx,c of x[n, oy*strideY+ky-padTop, ox*STRIDE+kx-padLeft, c] * w[ky,kx,o][c]
 //
-// x     image of one vec4 a pixel, pad channels 0;  y  image of 4*outputQuads numbers a pixel, as vectors of VECTOR
+// x     image of one Quad (vec4f or vec4h) a pixel, pad channels 0;  y  image of 4*outputQuads numbers a pixel, as vectors of VECTOR:
+//       Stored
 // w     filter (tap, o) of vec4 over c, tap = ky*KERNEL_WIDTH + kx, o up to 4*outputQuads, pads 0
 // bias  4*outputQuads numbers, as vectors of VECTOR; not read when hasBias = 0
 // Tile: a workgroup is one subgroup and computes ROWS x COLUMNS pixels x VECTOR*LANES channels; a lane owns VECTOR neighbouring
@@ -43,10 +44,10 @@ alias Channels = vec4f;
 #end
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<Channels>;
-@group(0) @binding(4) var<storage, read_write> y: array<Channels>;
+@group(0) @binding(4) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
@@ -89,7 +90,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   for (var ky = 0; ky < i32(params.kernelHeight); ky++) {
 #for g in 0..(ROWS * SPAN + LANES - 1) / LANES
     let some${g} = inside${g} && iy${g} + ky >= 0 && iy${g} + ky < inputHeight;
-    let q${g} = select(vec4f(), x[select(0, from${g} + ky * inputWidth, some${g})], some${g});
+    let q${g} = select(vec4f(), vec4f(x[select(0, from${g} + ky * inputWidth, some${g})]), some${g});
 #end
     let at = u32(ky) * ${KERNEL_WIDTH}u * channels + oSafe;
 #for kx in 0..KERNEL_WIDTH
@@ -123,13 +124,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       if (left + ${j}u < params.outputWidth) {
         let at = (to + (${i}u * params.outputWidth + ${j}u) * channels) / ${VECTOR}u;
 #if VECTOR == 1
-        y[at] = a${i}_${j}_0;
+        y[at] = Stored(a${i}_${j}_0);
 #end
 #if VECTOR == 2
-        y[at] = vec2f(a${i}_${j}_0, a${i}_${j}_1);
+        y[at] = Stored(vec2f(a${i}_${j}_0, a${i}_${j}_1));
 #end
 #if VECTOR == 4
-        y[at] = vec4f(a${i}_${j}_0, a${i}_${j}_1, a${i}_${j}_2, a${i}_${j}_3);
+        y[at] = Stored(vec4f(a${i}_${j}_0, a${i}_${j}_1, a${i}_${j}_2, a${i}_${j}_3));
 #end
       }
 #end

@@ -5,7 +5,8 @@ diagnostic(off, subgroup_uniformity);
 //
 //   dw[ky,kx,o][c] = sum over n,oy,ox of x[n, oy*strideY+ky-padTop, ox*STRIDE+kx-padLeft, c] * dy[n,oy,ox,o]
 //
-// x   image of one vec4 a pixel, pad channels 0;  dy  image of 4*outputQuads numbers a pixel, as vectors of VECTOR, pads 0
+// x   image of one Quad (vec4f or vec4h) a pixel, pad channels 0;  dy  image of 4*outputQuads numbers a pixel, as vectors of VECTOR
+//     (Stored), pads 0
 // dw  filters (tap, o) of vec4 over c, one for each split z, one after the other (stridedSum adds them); assigned, pads included
 // Tile: a workgroup is one subgroup and computes TAP_ROWS rows of taps, all their columns and channels of x, for VECTOR*LANES
 //   channels of dy; a lane owns VECTOR neighbouring ones (1, 2 or 4). A unit of the sum is COLUMNS pixels of a row of dy: the
@@ -41,8 +42,8 @@ alias Channels = vec4f;
 #end
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read> dy: array<Channels>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
+@group(0) @binding(2) var<storage, read> dy: array<Stored>;
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;
 
 @compute @workgroup_size(LANES)
@@ -85,13 +86,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let y${g} = iy + dy${g};
     let x${g} = ix + dx${g};
     let inside${g} = y${g} >= 0 && y${g} < inputHeight && x${g} >= 0 && x${g} < inputWidth;
-    let q${g} = select(vec4f(), x[select(0, (i32(n) * inputHeight + y${g}) * inputWidth + x${g}, inside${g})], inside${g});
+    let q${g} = select(vec4f(), vec4f(x[select(0, (i32(n) * inputHeight + y${g}) * inputWidth + x${g}, inside${g})]), inside${g});
 #end
     let first = (row * params.outputWidth + left) * channels + oSafe;
 #for j in 0..COLUMNS
     {
       let past = left + ${j}u >= params.outputWidth;
-      let d = select(dy[select(first + ${j}u * channels, 0u, past) / ${VECTOR}u], Channels(), past);
+      let d = select(Channels(dy[select(first + ${j}u * channels, 0u, past) / ${VECTOR}u]), Channels(), past);
 #for k in 0..TAP_ROWS
 #for kx in 0..KERNEL_WIDTH
 #for c in 0..INPUTS

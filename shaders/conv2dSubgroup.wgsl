@@ -49,11 +49,11 @@ fn loadW(i: u32) -> vec4f {
   return textureLoad(w, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
 }
 #else
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
 
 fn loadX(i: u32) -> vec4f {
-  return x[i];
+  return vec4f(x[i]);
 }
 
 fn loadW(i: u32) -> vec4f {
@@ -61,7 +61,7 @@ fn loadW(i: u32) -> vec4f {
 }
 #end
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<Scalar>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -169,7 +169,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (o + ${v * LANES}u < channels) {
 #for p in 0..PIXELS
     if (${p} < count) {
-      y[subgroupBroadcast(to${p / LANES}, ${p % LANES}u) + o${v}] = a${p}_${v};
+      y[subgroupBroadcast(to${p / LANES}, ${p % LANES}u) + o${v}] = Scalar(a${p}_${v});
     }
 #end
   }

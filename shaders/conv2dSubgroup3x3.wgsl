@@ -49,11 +49,11 @@ fn loadW(i: u32) -> vec4f {
   return textureLoad(w, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
 }
 #else
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
 
 fn loadX(i: u32) -> vec4f {
-  return x[i];
+  return vec4f(x[i]);
 }
 
 fn loadW(i: u32) -> vec4f {
@@ -61,7 +61,7 @@ fn loadW(i: u32) -> vec4f {
 }
 #end
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<Scalar>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
@@ -137,7 +137,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     if (top + ${i}u < params.outputHeight) {
 #for j in 0..COLUMNS
       if (left + ${j}u < params.outputWidth) {
-        y[to + (${i}u * params.outputWidth + ${j}u) * channels] = a${v}_${i}_${j};
+        y[to + (${i}u * params.outputWidth + ${j}u) * channels] = Scalar(a${v}_${i}_${j});
       }
 #end
     }

@@ -30,10 +30,10 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<Scalar>;
 
 const LANES_ACROSS = CHANNELS / THREAD_CHANNELS;
 const LANES_DOWN = PIXELS / THREAD_PIXELS;
@@ -139,7 +139,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let sx = ix${i} + tapX * tapStep;
         x${i} = vec4f();
         if (some && p${i} < pixels && sy >= 0 && sy < inputHeight && sx >= 0 && sx < inputWidth) {
-          x${i} = x[((n${i} * inputHeight + sy) * inputWidth + sx) * inputQuads + quad];
+          x${i} = vec4f(x[((n${i} * inputHeight + sy) * inputWidth + sx) * inputQuads + quad]);
         }
       }
 #end
@@ -181,11 +181,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       {
         let o = firstChannel + column + ${j} * LANES_ACROSS;
         if (o < channels) {
+          var value = a${i}_${j} + select(0.0, bias[o], params.hasBias != 0u);
 #if ADD
-          y[to + o] += a${i}_${j} + select(0.0, bias[o], params.hasBias != 0u);
-#else
-          y[to + o] = a${i}_${j} + select(0.0, bias[o], params.hasBias != 0u);
+          value += f32(y[to + o]);
 #end
+          y[to + o] = Scalar(value);
         }
       }
 #end

@@ -7,7 +7,7 @@
 //     conv2d:           (py, px) over the output, aStride = stride, aTap = 1, aPad = padding, bStride = 1, bTap = bPad = 0
 //     convTranspose2d:  (py, px) over the input, aStride = 1, aTap = aPad = 0, bStride = stride, bTap = 1, bPad = padding
 //
-// a, b  images (n, h, w, quads) of vec4 over channels, pad channels 0
+// a, b  images (n, h, w, quads) of Quad (vec4f or vec4h) over channels, pad channels 0
 // dw    filter (r4, tap, o) of vec4 over r; assigned, pads 0 because the images' pads are
 // Threads: 64 along dw; the host dispatches enough of them in x and y.
 
@@ -36,8 +36,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+@group(0) @binding(1) var<storage, read> a: array<Quad>;
+@group(0) @binding(2) var<storage, read> b: array<Quad>;
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;
 
 @compute @workgroup_size(64)
@@ -66,7 +66,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         if (all(ia >= vec2i()) && all(ia < aSize) && all(ib >= vec2i()) && all(ib < bSize)) {
           let fromA = ((n * params.aHeight + u32(ia.x)) * params.aWidth + u32(ia.y)) * params.aQuads + r4;
           let fromB = ((n * params.bHeight + u32(ib.x)) * params.bWidth + u32(ib.y)) * params.bQuads + o / 4u;
-          sum += a[fromA] * b[fromB][o % 4u];
+          sum += vec4f(a[fromA]) * vec4f(b[fromB])[o % 4u];
         }
       }
     }

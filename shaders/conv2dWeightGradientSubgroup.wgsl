@@ -6,7 +6,8 @@ diagnostic(off, subgroup_uniformity);
 //   As a GEMM: M = (tap, input channel), N = output channel, K = batch * height * width pixels; sums as in
 //   conv2dWeightGradientPlain.
 //
-// a, b  images (n, h, w, quads) of vec4 over channels, pad channels 0; TEXELS not 0: in textures (engine/texels.ts)
+// a, b  images (n, h, w, quads) of Quad (vec4f or vec4h) over channels, pad channels 0; TEXELS not 0: in textures
+//       (engine/texels.ts), of f32 then
 // dw    filters (r4, tap, o) of vec4 over r, one for each split z, one after the other (stridedSum adds them); assigned
 // Tile: a workgroup is one subgroup and computes ROWS rows (quad-wise: row = tap*rowsPerTap + r4) x 4*LANES output
 //   channels; a lane owns four neighbouring channels. LANES pixels at a time: a gather per row brings a quad of each,
@@ -57,15 +58,15 @@ fn loadB(i: u32) -> vec4f {
   return textureLoad(b, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
 }
 #else
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+@group(0) @binding(1) var<storage, read> a: array<Quad>;
+@group(0) @binding(2) var<storage, read> b: array<Quad>;
 
 fn loadA(i: u32) -> vec4f {
-  return a[i];
+  return vec4f(a[i]);
 }
 
 fn loadB(i: u32) -> vec4f {
-  return b[i];
+  return vec4f(b[i]);
 }
 #end
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;

@@ -5,7 +5,7 @@ diagnostic(off, subgroup_uniformity);
 //
 //   dw[r,ky,kx,o] = sum over n,oy,ox of x[n, oy+ky-padTop, ox+kx-padLeft, r] * dy[n,oy,ox,o]
 //
-// x   image (n, h, w, quads) of vec4 over channels, pad channels 0
+// x   image (n, h, w, quads) of Quad (vec4f or vec4h) over channels, pad channels 0
 // dy  image of the output's size, the same memory as f32
 // dw  filters (r4, tap, o) of vec4 over r, one for each split z, one after the other (stridedSum adds them); assigned
 // Tile: a workgroup is one subgroup and computes 9 taps x 4*QUADS input channels x LANES output channels; a lane owns
@@ -30,8 +30,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
+@group(0) @binding(2) var<storage, read> dy: array<Scalar>;
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;
 
 @compute @workgroup_size(LANES)
@@ -68,25 +68,25 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     var inside = insideRow && iy >= 0 && iy < height;
     var at = u32(select(0, base + iy * rowStep, inside));
 #for q in 0..QUADS
-    var x0_${q} = select(vec4f(), x[at + quad${q}], inside);
+    var x0_${q} = select(vec4f(), vec4f(x[at + quad${q}]), inside);
 #end
     iy++;
     inside = insideRow && iy >= 0 && iy < height;
     at = u32(select(0, base + iy * rowStep, inside));
 #for q in 0..QUADS
-    var x1_${q} = select(vec4f(), x[at + quad${q}], inside);
+    var x1_${q} = select(vec4f(), vec4f(x[at + quad${q}]), inside);
 #end
     for (var oy = 0u; oy < params.outputHeight; oy++) {
       iy++;
       inside = insideRow && iy >= 0 && iy < height;
       at = u32(select(0, base + iy * rowStep, inside));
 #for q in 0..QUADS
-      let x2_${q} = select(vec4f(), x[at + quad${q}], inside);
+      let x2_${q} = select(vec4f(), vec4f(x[at + quad${q}]), inside);
 #end
       let dyAt = ((n * params.outputHeight + oy) * params.outputWidth + left) * channels + oSafe;
 #for j in 0..LANES - 2
       let inside${j} = left + ${j}u < params.outputWidth;
-      let d${j} = select(0.0, dy[select(0u, dyAt + ${j}u * channels, inside${j})], inside${j});
+      let d${j} = select(0.0, f32(dy[select(0u, dyAt + ${j}u * channels, inside${j})]), inside${j});
 #end
 #for ky in 0..3
 #for r in 0..4 * QUADS

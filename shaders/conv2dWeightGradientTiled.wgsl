@@ -3,7 +3,7 @@
 //   As a GEMM: M = (tap, input channel), N = output channel, K = batch * height * width pixels; sums as in
 //   conv2dWeightGradientPlain.
 //
-// a, b  images (n, h, w, quads) of vec4 over channels, pad channels 0
+// a, b  images (n, h, w, quads) of Quad (vec4f or vec4h) over channels, pad channels 0
 // dw    filters (r4, tap, o) of vec4 over r, one for each split z, one after the other (stridedSum adds them); assigned
 // Tile: 16 rows of quads (row = tap*rowsPerTap + r4) x 64 output channels, 2 quads x 8 channels for each of 64 threads,
 //   16 pixels of K at a time through workgroup memory.
@@ -38,8 +38,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+@group(0) @binding(1) var<storage, read> a: array<Quad>;
+@group(0) @binding(2) var<storage, read> b: array<Quad>;
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;
 
 var<workgroup> aTile: array<vec4f, 256>;
@@ -106,10 +106,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         a${i} = vec4f();
         b${i} = vec4f();
         if (p < end && hasA && all(ia >= vec2i()) && all(ia < aSize)) {
-          a${i} = a[((n * params.aHeight + u32(ia.x)) * params.aWidth + u32(ia.y)) * params.aQuads + quad];
+          a${i} = vec4f(a[((n * params.aHeight + u32(ia.x)) * params.aWidth + u32(ia.y)) * params.aQuads + quad]);
         }
         if (p < end && hasB && all(ib >= vec2i()) && all(ib < bSize)) {
-          b${i} = b[((n * params.bHeight + u32(ib.x)) * params.bWidth + u32(ib.y)) * params.bQuads + o4Loaded];
+          b${i} = vec4f(b[((n * params.bHeight + u32(ib.x)) * params.bWidth + u32(ib.y)) * params.bQuads + o4Loaded]);
         }
         p++;
         px++;

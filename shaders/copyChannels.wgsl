@@ -1,8 +1,10 @@
 // copyChannels: y[pixel, c] = x[pixel, c - offset] for the channels c in [first, end); others are zero, or, with keep = 1, those
 // below `first` stay. Concatenation writes one input after the other in this way; slices and their gradients are one call.
 //
-// x  image of `inputQuads` vec4 a pixel (4*inputQuads > end - 1 - offset, first - offset >= 0)
-// y  image of `outputQuads` vec4 a pixel; the quads [firstQuad, firstQuad + quads) of each pixel are assigned
+// Quad: four channels as stored, vec4f or vec4h.
+//
+// x  image of `inputQuads` Quad a pixel (4*inputQuads > end - 1 - offset, first - offset >= 0)
+// y  image of `outputQuads` Quad a pixel; the quads [firstQuad, firstQuad + quads) of each pixel are assigned
 // Threads: one a vec4 of y to assign: x along the row (column * quads + quad), y rows, z images.
 
 struct Params {
@@ -19,8 +21,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> y: array<Quad>;
 
 // a / b for 0 <= a < 2^20. A processor divides eight floats faster than one integer.
 fn divide(a: i32, b: i32) -> i32 {
@@ -44,24 +46,24 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let shift = u32(source & 3);
   let low = source >> 2;
   let start = pixel * params.inputQuads;
-  var value = vec4f();
+  var value = Quad();
   if (low >= 0 && low < params.inputQuads) {
     value = x[start + low];
   }
   if (shift != 0) {
-    var next = vec4f();
+    var next = Quad();
     if (low + 1 >= 0 && low + 1 < params.inputQuads) {
       next = x[start + low + 1];
     }
     switch shift {
-      case 1: { value = vec4f(value.yzw, next.x); }
-      case 2: { value = vec4f(value.zw, next.xy); }
-      default: { value = vec4f(value.w, next.xyz); }
+      case 1: { value = Quad(value.yzw, next.x); }
+      case 2: { value = Quad(value.zw, next.xy); }
+      default: { value = Quad(value.w, next.xyz); }
     }
   }
 
   let channels = channel + vec4i(0, 1, 2, 3);
-  var rest = vec4f();
+  var rest = Quad();
   if (params.keep != 0 && channel < params.first) {
     rest = select(rest, y[at], channels < vec4i(params.first));
   }

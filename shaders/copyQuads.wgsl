@@ -1,6 +1,6 @@
 // copyQuads: y[pixel, firstQuad + q] = x[pixel, fromQuad + q] for q in [0, quads): copyChannels where channels begin at a quad.
 //
-// x  image of `inputQuads` vec4 a pixel;  y  image of `outputQuads` vec4 a pixel; its other quads stay as they are
+// x  image of `inputQuads` Quad (vec4f or vec4h) a pixel;  y  image of `outputQuads` Quad a pixel; its other quads stay as they are
 // Threads: 64 along the row (column * quads + q), each for RUN rows, so that it finds its place once for all of them; y: runs of
 // rows, images following one another.
 // Measured, 4x16x128x128 beside as many, llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz Xeon, GB/s:
@@ -17,8 +17,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> y: array<Quad>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {

@@ -4,8 +4,9 @@
 //   forward   y = the maximum, taps = where it was first found in row-major order: ky*kernel + kx
 //   gradient  dx = sum of dy over the windows whose maximum this pixel is, the last window first
 //
-// x, dx     images, inputHeight by inputWidth;  y, dy  images, outputHeight by outputWidth; `quads` vec4 a pixel
-// taps      one u32 a vec4 of y, 8 bits a channel. Keeping them costs 1/16 of x where stride = 2; finding them again would cost
+// x, dx     images, inputHeight by inputWidth;  y, dy  images, outputHeight by outputWidth; `quads` Quad a pixel
+//           (vec4f, or vec4h where images are stored as f16)
+// taps      one u32 a Quad of y, 8 bits a channel. Keeping them costs 1/16 of x where stride = 2; finding them again would cost
 //           kernel^2 loads a window.
 // The host guarantees that each window has a pixel inside (padding <= kernel / 2) and kernel <= 16.
 // Threads: one a vec4 of y (forward) or of dx (gradient): x along the row (column * quads + quad), y rows, z images. Assigns;
@@ -23,12 +24,12 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> y: array<Quad>;
 @group(0) @binding(3) var<storage, read_write> taps: array<u32>;
 @group(0) @binding(4) var<storage, read> taps_saved: array<u32>;
-@group(0) @binding(5) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> dx: array<vec4f>;
+@group(0) @binding(5) var<storage, read> dy: array<Quad>;
+@group(0) @binding(6) var<storage, read_write> dx: array<Quad>;
 
 // a / b for 0 <= a < 2^20. A processor divides eight floats faster than one integer.
 fn divide(a: i32, b: i32) -> i32 {
@@ -91,11 +92,11 @@ fn gradient(@builtin(global_invocation_id) id: vec3u) {
       if (oy < size.x && ox < size.y) {
         let o = ((at.z * size.x + oy) * size.y + ox) * quads + quad;
         let found = (vec4u(taps_saved[o]) >> vec4u(0, 8, 16, 24)) & vec4u(255);
-        sum += select(vec4f(), dy[o], found == vec4u(u32(ky * params.kernel + kx)));
+        sum += select(vec4f(), vec4f(dy[o]), found == vec4u(u32(ky * params.kernel + kx)));
       }
       ox--;
     }
     oy--;
   }
-  dx[(at.z * params.inputHeight + at.y) * params.inputWidth * quads + at.x] = sum;
+  dx[(at.z * params.inputHeight + at.y) * params.inputWidth * quads + at.x] = Quad(sum);
 }

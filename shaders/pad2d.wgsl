@@ -1,7 +1,7 @@
 // pad2d: y[oy, ox] = x[oy - top, ox - left] where that lies inside x, else 0. Negative amounts crop; the gradient is the same
 // kernel with the amounts negated.
 //
-// x, y  images of inputHeight by inputWidth and outputHeight by outputWidth, `quads` vec4 a pixel
+// x, y  images of inputHeight by inputWidth and outputHeight by outputWidth, `quads` Quad (vec4f or vec4h) a pixel
 // Threads: one a vec4 of y: x along the row (column * quads + quad), y rows, z images. Assigns; pads stay zero.
 
 struct Params {
@@ -15,8 +15,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> y: array<Quad>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -28,7 +28,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   }
   let ix = at.x - params.left * params.quads;
   let iy = at.y - params.top;
-  var value = vec4f();
+  var value = Quad();
   if (ix >= 0 && ix < inputRow && iy >= 0 && iy < params.inputHeight) {
     value = x[(at.z * params.inputHeight + iy) * inputRow + ix];
   }

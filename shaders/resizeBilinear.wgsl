@@ -7,7 +7,8 @@
 // agree on every neighbour (all products stay below 2^31; the host checks). It reads floor of that and the next,
 // unless that is past the end, with weights 1 - remainder and remainder.
 //
-// x, dx  images of inputHeight by inputWidth;  y, dy  images of outputHeight by outputWidth; `quads` vec4 a pixel
+// x, dx  images of inputHeight by inputWidth;  y, dy  images of outputHeight by outputWidth; `quads` Quad (vec4f or vec4h) a
+// pixel
 // Threads: one a vec4 of y (forward) or dx (gradient): x along the row (column * quads + quad), y rows, z images. Assigns; pads
 // stay zero.
 
@@ -26,10 +27,10 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
-@group(0) @binding(3) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> dx: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> y: array<Quad>;
+@group(0) @binding(3) var<storage, read> dy: array<Quad>;
+@group(0) @binding(4) var<storage, read_write> dx: array<Quad>;
 
 struct Axis {
   input: i32,
@@ -82,6 +83,12 @@ fn readers(axis: Axis, i: i32) -> vec2i {
   return vec2i(select(first, 0, i == 0), min(last, axis.output - 1));
 }
 
+// x between two columns of the line that begins at pixel `line`
+fn lineBetween(line: i32, column: Between, quad: i32) -> vec4f {
+  let quads = params.quads;
+  return mix(vec4f(x[(line + column.low) * quads + quad]), vec4f(x[(line + column.high) * quads + quad]), column.weight);
+}
+
 @compute @workgroup_size(64)
 fn forward(@builtin(global_invocation_id) id: vec3u) {
   let at = vec3i(id);
@@ -95,9 +102,9 @@ fn forward(@builtin(global_invocation_id) id: vec3u) {
   let row = between(axisY(), at.y);
   let low = (at.z * params.inputHeight + row.low) * params.inputWidth;
   let high = (at.z * params.inputHeight + row.high) * params.inputWidth;
-  let top = mix(x[(low + column.low) * quads + quad], x[(low + column.high) * quads + quad], column.weight);
-  let bottom = mix(x[(high + column.low) * quads + quad], x[(high + column.high) * quads + quad], column.weight);
-  y[(at.z * params.outputHeight + at.y) * params.outputWidth * quads + at.x] = mix(top, bottom, row.weight);
+  let top = lineBetween(low, column, quad);
+  let bottom = lineBetween(high, column, quad);
+  y[(at.z * params.outputHeight + at.y) * params.outputWidth * quads + at.x] = Quad(mix(top, bottom, row.weight));
 }
 
 @compute @workgroup_size(64)
@@ -122,10 +129,10 @@ fn gradient(@builtin(global_invocation_id) id: vec3u) {
     for (var ox = columns.x; ox <= columns.y; ox++) {
       let weight = weightOf(ix, between(axisX(), ox));
       if (weight != 0) {
-        rowSum += weight * dy[(line + ox) * quads + quad];
+        rowSum += weight * vec4f(dy[(line + ox) * quads + quad]);
       }
     }
     sum += rowWeight * rowSum;
   }
-  dx[(at.z * params.inputHeight + at.y) * params.inputWidth * quads + at.x] = sum;
+  dx[(at.z * params.inputHeight + at.y) * params.inputWidth * quads + at.x] = Quad(sum);
 }

@@ -1,4 +1,5 @@
 // SGD as PyTorch has it (dampening 0), over `count` vec4f of a chunk of the arenas, in place:
+//   GATED: g = g * gate.x, and nothing changes where gate.y is 0
 //   CLIP:     g = g * min(1, clipNorm / (norm + 1e-6)), written back, as torch.nn.utils.clip_grad_norm_ does
 //   g' = g + weightDecay * p
 //   MOMENTUM: v = momentum * v + g' (v starts as zeros), step = v, or g' + momentum * v under NESTEROV; otherwise step
@@ -21,6 +22,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> hyper: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> velocity: array<vec4f>;
 @group(0) @binding(5) var<storage, read> norm: array<vec4f>;
+@group(0) @binding(6) var<storage, read> gate: array<vec4f>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -29,12 +31,20 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     return;
   }
   let rate = hyper[0].x;
+#if GATED
+  if (gate[0].y == 0) {
+    return;
+  }
+#end
 #if CLIP
   let clip = min(1.0, params.clipNorm / (norm[0].x + 1e-6));
 #end
   for (var i = part; i < params.count; i += params.parts) {
     let p = parameter[i];
     var g = gradient[i];
+#if GATED
+    g *= gate[0].x;
+#end
 #if CLIP
     g *= clip;
     gradient[i] = g;

@@ -4,7 +4,7 @@
 //   gradient, a sum over pixels, is made in two such passes: count = lines * quads, then count = quads. Parts of a batch
 //   accumulate.
 //
-// x  `total` vec4;  y  `count` vec4
+// x  `total` Quad (vec4f or vec4h);  y  `count` To, the same of its own
 // Threads: 64 along y; the host dispatches enough of them in x and y.
 
 struct Params {
@@ -14,8 +14,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> y: array<To>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -26,10 +26,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
   var sum = vec4f();
   if (params.accumulate != 0u) {
-    sum = y[element];
+    sum = vec4f(y[element]);
   }
   for (var i = element; i < params.total; i += params.count) {
-    sum += x[i];
+    sum += vec4f(x[i]);
   }
-  y[element] = sum;
+  y[element] = To(sum);
 }

@@ -1,7 +1,7 @@
 /** `trimap bench WHAT`. */
 import { evenNumber, oneOf, text, wholeNumber } from '../arguments.js';
 import { command, type CommandGroup } from './define.js';
-import { adapter, checkpointActivations, flag, json, networkNames } from './flags.js';
+import { adapter, checkpointActivations, flag, json, networkNames, precision } from './flags.js';
 
 const measuring = {
   rounds: flag('how often each work is timed [5]', wholeNumber('--rounds', 1)),
@@ -47,6 +47,7 @@ const step = command({
       text('--profile'),
     ),
     'skip-compile': { describe: 'leave out how long compiling takes', boolean: true },
+    precision: precision('f32'),
     memory: { describe: 'print the memory of the training step by tensor', boolean: true },
     'checkpoint-activations': checkpointActivations,
     ...sizes,

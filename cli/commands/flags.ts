@@ -41,6 +41,12 @@ export const checkpointActivations = {
 
 export const json = { describe: 'print JSON instead of text', boolean: true, default: false } as const;
 
+export const precision = (otherwise: string) =>
+  flag(
+    `how the net's activations are stored and its gradients flow back: f32 or f16 [${otherwise}]`,
+    oneOf('--precision', ['f32', 'f16']),
+  );
+
 /** For commands that print many things one after another. */
 export const jsonLines = { ...json, describe: 'print JSON lines on stdout; text goes to stderr' } as const;
 

@@ -1,7 +1,7 @@
 /** Commands that use what runs have made. */
 import { oneOf, probability, text, wholeNumber } from '../arguments.js';
 import { command } from './define.js';
-import { adapter, borders, flag, json, model, onBadFile, quiet } from './flags.js';
+import { adapter, borders, flag, json, model, onBadFile, precision, quiet } from './flags.js';
 
 const evaluate = command({
   name: 'evaluate',
@@ -20,6 +20,7 @@ const evaluate = command({
       'border pixels of trimaps: pet, background or ignore [as in the training]',
       oneOf('--border', borders),
     ),
+    precision: precision('that of the training'),
     'legacy-metrics': { describe: "also the reports' own scores, under names of their own", boolean: true },
     'on-bad-file': onBadFile,
     adapter,
@@ -45,6 +46,7 @@ const predict = command({
     model: model('checkpoint, such as runs/unet/best.safetensors'),
     output: flag('folder for masks/ and overlays/ [predictions]', text('--output')),
     threshold: flag('probability above which a pixel is foreground [0.5]', probability('--threshold')),
+    precision: precision('that of the training'),
     'on-bad-file': onBadFile,
     adapter,
     quiet,

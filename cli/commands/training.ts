@@ -13,6 +13,7 @@ import {
   model,
   networkNames,
   onBadFile,
+  precision,
   quiet,
 } from './flags.js';
 
@@ -57,6 +58,7 @@ const train = command({
       describe: 'look for values that are not finite after every op, and name the first',
       boolean: true,
     },
+    precision: precision('f32'),
     'no-fuse': { describe: 'plain plans: every op of the net is a pass over memory of its own', boolean: true },
     'checkpoint-activations': checkpointActivations,
     'clip-norm': flag(

@@ -101,15 +101,11 @@ function noteDifferentTruth(runs: readonly ComparedRun[], notes: string[]): void
     if (new Set(runs.map(of)).size === 1) return;
     notes.push(`${what} differs (${runs.map((run) => `${run.name}: ${String(of(run))}`).join(', ')}): ${why}`);
   };
-  differing(
-    'the size of masks',
-    ({ result }) => result.size,
-    'each run is measured at its own, which favours neither much',
-  );
+  differing('the size of masks', ({ result }) => result.size, "each run's scores are taken at its own");
   differing(
     'the border rule',
     ({ result }) => result.border,
-    'the masks themselves are not the same, nor are the scores',
+    'the true masks are not the same, and nor is what scores mean',
   );
   differing('the data set', ({ settings }) => settings.dataPath, 'photos are taken for the same by their names');
 }

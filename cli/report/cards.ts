@@ -1,6 +1,6 @@
 /** Cards of photos with masks over them, and a slider between the two, for pages. */
 import { Html, html } from './html.js';
-import { type ComparedMask, LEGEND, overlayPng, type View } from './masks.js';
+import { type ComparedMask, FALSE, HIT, LEGEND, MISSED, overlayPng, type View } from './masks.js';
 import { dataUri } from './sheet.js';
 
 export interface Card {
@@ -53,9 +53,9 @@ function alternative({ classes }: ComparedMask, view: View): string {
     const count = classes.reduce((sum, one) => sum + (kinds.includes(one) ? 1 : 0), 0);
     return `${((100 * count) / classes.length).toFixed(1)} %`;
   };
-  if (view === 'truth') return `truth: ${share([1, 2])} of the photo are foreground`;
-  if (view === 'prediction') return `prediction: ${share([1, 3])} of the photo are foreground`;
-  return `difference: ${share([2])} of the photo are missed, ${share([3])} are false`;
+  if (view === 'truth') return `truth: ${share([HIT, MISSED])} of the pixels are foreground`;
+  if (view === 'prediction') return `prediction: ${share([HIT, FALSE])} of the pixels are foreground`;
+  return `difference: ${share([MISSED])} of the pixels are missed, ${share([FALSE])} are false`;
 }
 
 /** The choice of what all cards of a section show; the last is chosen. */

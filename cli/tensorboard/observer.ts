@@ -13,16 +13,15 @@ const PHOTOS = 3;
  * the number of steps done, so that the charts lie over each other.
  */
 export function tensorBoard(): RunObserver {
-  let events: EventFile;
+  let events: EventFile | undefined;
   let newPictures = true;
+  // Opened by the first event, which knows where a resumed run goes on: somewhere within an epoch.
+  const open = ({ folder }: RunStart, next: number) =>
+    (events ??= EventFile.create(folder.path, next > 1 ? next : undefined));
   return {
     name: 'tensorboard',
-    started({ folder, history, batchesPerEpoch }) {
-      const done = history.length * batchesPerEpoch;
-      events = EventFile.create(folder.path, done > 0 ? done + 1 : undefined);
-    },
-    step(_run, { step, loss, dice, learningRate, gradientNorm }) {
-      events.add(step, {
+    step(run, { step, loss, dice, learningRate, gradientNorm }) {
+      open(run, step).add(step, {
         scalars: {
           'step/loss_augmented': loss,
           'step/dice_augmented': dice,
@@ -36,7 +35,8 @@ export function tensorBoard(): RunObserver {
       const tags = Object.entries(scalars).map(([name, value]) => [`epoch/${name}`, value]);
       const images = await pictures(run, newPictures);
       newPictures = false;
-      events.add(epoch * run.batchesPerEpoch, {
+      const step = epoch * run.batchesPerEpoch;
+      open(run, step + 1).add(step, {
         scalars: { ...Object.fromEntries(tags), 'epoch/minutes': seconds / 60 },
         images,
       });
@@ -47,10 +47,12 @@ export function tensorBoard(): RunObserver {
         ...Object.entries(test?.scores ?? {}).map(tag('test')),
       ];
       const step = run.history.length * run.batchesPerEpoch;
-      events.add(step, { scalars: Object.fromEntries(rows.filter(([, value]) => typeof value === 'number')) });
-      events.close();
+      open(run, step + 1).add(step, {
+        scalars: Object.fromEntries(rows.filter(([, value]) => typeof value === 'number')),
+      });
+      events?.close();
     },
-    stopped: () => events.close(),
+    stopped: () => events?.close(),
   };
 }
 

@@ -2,13 +2,14 @@
 import { gradients } from '../../engine/autograd.js';
 import type { Device } from '../../engine/device.js';
 import { Graph, Tensor } from '../../engine/graph.js';
-import type { Layout } from '../../engine/layout.js';
+import type { Dtype, Layout } from '../../engine/layout.js';
 import { dice, iou, pixelAccuracy, readCounts, softDice, union } from '../../engine/metrics.js';
 import { add } from '../../engine/ops/add.js';
 import { argmax } from '../../engine/ops/argmax.js';
 import { batchNorm2d } from '../../engine/ops/batchNorm2d.js';
 import { bceLoss } from '../../engine/ops/bceLoss.js';
 import { bceWithLogitsLoss } from '../../engine/ops/bceWithLogitsLoss.js';
+import { cast } from '../../engine/ops/cast.js';
 import { concat } from '../../engine/ops/concat.js';
 import { conv2d } from '../../engine/ops/conv2d.js';
 import { convTranspose2d } from '../../engine/ops/convTranspose2d.js';
@@ -25,7 +26,7 @@ import { sigmoid } from '../../engine/ops/sigmoid.js';
 import { mean, sum } from '../../engine/ops/sum.js';
 import { Plan } from '../../engine/plan.js';
 import { type Variable, Variables } from '../../engine/variables.js';
-import type { GoldenTensors } from './golden.js';
+import type { GoldenTensors, Rule } from './golden.js';
 import { judge, type Verdict } from './judge.js';
 
 /** What an op case may ask of its golden file. */
@@ -150,9 +151,15 @@ const diceOptions = ({ options }: OpCase) => ({
 
 /**
  * Runs a case forward and, where it has gradients, backward, on recycled memory that holds NaN.
+ * @param dtype of the op's images
+ * @param rule judged by instead of the case's own, which are for f32
  * @throws Error when the op is not known
  */
-export async function runOpCase(device: Device, golden: GoldenTensors): Promise<Verdict[]> {
+export async function runOpCase(
+  device: Device,
+  golden: GoldenTensors,
+  { dtype = 'f32', rule }: { dtype?: Dtype; rule?: Rule } = {},
+): Promise<Verdict[]> {
   const record = opCases[golden.golden.op];
   if (!record) throw new Error(`no op ${golden.golden.op}; known are ${Object.keys(opCases).sort().join(', ')}`);
   const graph = new Graph();
@@ -163,18 +170,21 @@ export async function runOpCase(device: Device, golden: GoldenTensors): Promise<
     tensors: readonly Tensor[];
     make: (...values: Float32Array[]) => Record<string, ArrayLike<number>>;
   }[] = [];
-  const outputs = record({
+  const recorded = record({
     options: golden.golden.options,
     has: (name) => golden.has(`in.${name}`),
     input(name, layout = 'image', shape = stored(name).shape) {
       const tensor = graph.input(name, shape, layout);
       inputs.set(name, tensor);
-      return tensor;
+      return layout === 'image' ? cast(tensor, dtype) : tensor;
     },
     variable: (name, layout) => variables.declare(name, stored(name).shape, layout, false, () => stored(name).data),
     shape: (name) => stored(name).shape,
     derive: (tensors, make) => derivations.push({ tensors, make }),
   });
+  const outputs = Object.fromEntries(
+    Object.entries(recorded).map(([name, y]) => [name, y instanceof Tensor && y.dtype !== 'f32' ? cast(y, 'f32') : y]),
+  );
 
   // Tensors can be read from the plan; variables from their arena after the step.
   const results = new Map<string, Tensor>();
@@ -214,7 +224,7 @@ export async function runOpCase(device: Device, golden: GoldenTensors): Promise<
     }
     return golden.names
       .filter((name) => /^(out|grad)\./.test(name))
-      .map((name) => judge(name, got.get(name) ?? [], golden.get(name).data, golden.ruleFor(name)));
+      .map((name) => judge(name, got.get(name) ?? [], golden.get(name).data, rule ?? golden.ruleFor(name)));
   } finally {
     plan.destroy();
     variables.destroy();

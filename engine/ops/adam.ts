@@ -1,15 +1,14 @@
 import type { Op } from '../graph.js';
 import type { Lowering } from '../lowering.js';
 import type { Variables } from '../variables.js';
-import { type Clip, overParameters } from './overParameters.js';
+import { overParameters, type UpdateOptions } from './overParameters.js';
 
-/** Inputs: hyper (see `adamHyper`), the gradients, and the norm when `clip` is set. */
-interface Attributes {
+/** Inputs: hyper (see `adamHyper`), the gradients, the norm when `clip` is set, and the gate where there is one. */
+interface Attributes extends UpdateOptions {
   variables: Variables;
   betas: readonly [number, number];
   /** Added to the gradient, times the parameter. Decoupled decay is part of hyper. */
   weightDecay: number;
-  clip?: Clip;
 }
 
 /** The arenas of the moments: the running mean of the gradient, and of its square. */
@@ -19,13 +18,14 @@ export const adamOp: Op<Attributes> = {
   name: 'adam',
   effect: true,
   lower(node, to: Lowering) {
-    const { variables, betas, weightDecay, clip } = node.attributes;
+    const { variables, betas, weightDecay, clip, gate } = node.attributes;
     overParameters(to, 'adam', variables, {
       constants: {},
       params: { beta1: betas[0], beta2: betas[1], restOfBeta1: 1 - betas[0], restOfBeta2: 1 - betas[1], weightDecay },
       state: ADAM_STATE,
       hyper: node.inputs[0],
       clip,
+      gate,
     });
   },
 };

@@ -1,5 +1,4 @@
 import { type Node, type Op, recordOne, type Tensor } from '../graph.js';
-import { byteLength } from '../layout.js';
 import type { Lowering } from '../lowering.js';
 import { elementwise } from './elementwise.js';
 
@@ -28,11 +27,11 @@ function lowerAdd({ inputs: [a, b], outputs: [y] }: Node, to: Lowering, relu: bo
 
 /**
  * y = a + b, element by element.
- * @throws Error when shapes or layouts differ; nothing is broadcast
+ * @throws Error when shapes, layouts or types differ; nothing is broadcast
  */
 export function add(a: Tensor, b: Tensor): Tensor {
-  if (a.shape.join() !== b.shape.join() || byteLength(a.shape, a.layout) !== byteLength(b.shape, b.layout)) {
-    throw new Error(`add: ${a} and ${b} have different shapes`);
+  if (a.shape.join() !== b.shape.join() || a.bytes !== b.bytes) {
+    throw new Error(`add: ${a} and ${b} have different shapes or types`);
   }
-  return recordOne(addOp, [a, b], { shape: a.shape, layout: a.layout }, {});
+  return recordOne(addOp, [a, b], { shape: a.shape, layout: a.layout, dtype: a.dtype }, {});
 }

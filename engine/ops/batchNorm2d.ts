@@ -1,6 +1,6 @@
 import type { DeviceTraits } from '../device.js';
 import { type Node, type Op, recordOne, type Tensor } from '../graph.js';
-import { vec4s } from '../layout.js';
+import { quadType, vec4s } from '../layout.js';
 import type { ImageRange, Lowering, Scratch } from '../lowering.js';
 import type { Variable } from '../variables.js';
 import type { Constants } from '../wgsl.js';
@@ -33,7 +33,7 @@ const SHADER = 'batchNorm2d';
 /** vec4f a quad that the pass for dx reads. */
 const COEFFICIENTS = 5;
 /** Of the shader, where a pass has no part in what is fused. */
-const PLAIN = { RELU: false, ADD: 0 };
+const plain = ({ inputs: [x] }: Node): Constants => ({ Quad: quadType(x.dtype), RELU: false, ADD: 0 });
 
 /**
  * The invocations of a workgroup that sums, and whether they merge their sums. On a processor a barrier costs more than the
@@ -206,12 +206,18 @@ export function batchNorm2d(
   }
   const inputs = [x, weight, bias, x.graph.read(running.mean), x.graph.read(running.variance)];
   const attributes = { momentum, eps };
-  if (!training) return recordOne(batchNorm2dEvaluationOp, inputs, { shape: x.shape, name: 'batchNorm2d' }, attributes);
+  if (!training)
+    return recordOne(
+      batchNorm2dEvaluationOp,
+      inputs,
+      { shape: x.shape, dtype: x.dtype, name: 'batchNorm2d' },
+      attributes,
+    );
   const [y] = x.graph.record(
     batchNorm2dOp,
     inputs,
     [
-      { shape: x.shape },
+      { shape: x.shape, dtype: x.dtype },
       { shape: [channels], layout: 'vector', name: 'batchNorm2d.mean' },
       { shape: [channels], layout: 'vector', name: 'batchNorm2d.variance' },
     ],
@@ -248,7 +254,7 @@ function recordGradients(
     recordOne(
       batchNorm2dInputGradientOp,
       [x, dy, coefficients],
-      { shape: x.shape, name: 'batchNorm2d.dx' },
+      { shape: x.shape, dtype: x.dtype, name: 'batchNorm2d.dx' },
       { ...node.attributes, training },
     );
   return [dx || undefined, dweight, dbias];
@@ -344,7 +350,7 @@ function overPixels(
     to.dispatch({
       shader: SHADER,
       entry,
-      constants: { ...PLAIN, ...WIDE, ...constants },
+      constants: { ...plain(node), ...WIDE, ...constants },
       params: { ...rangeParams(node, range, tiling), ...params },
       bindings: { ...Object.fromEntries(parts), ...vectors },
       workgroups: [tiling.groups, quads / tiling.width, 1],
@@ -388,7 +394,7 @@ function reduce(
     to.dispatch({
       shader: SHADER,
       entry: partial.entry,
-      constants: { ...PLAIN, ...team, ...partial.constants },
+      constants: { ...plain(node), ...team, ...partial.constants },
       params: { ...rangeParams(node, range, tilings[i]), partials: first },
       bindings: { ...Object.fromEntries(parts), ...partial.vectors, partials: scratch },
       workgroups: [tilings[i].groups, quads / tilings[i].width, 1],
@@ -400,7 +406,7 @@ function reduce(
   to.dispatch({
     shader: SHADER,
     entry: finish.entry,
-    constants: { ...PLAIN, ...team },
+    constants: { ...plain(node), ...team },
     params: { ...rangeParams(node, { first: 0, count: 0 }, { width, span: 0, groups: 1 }), partials, ...finish.params },
     bindings: { partials: scratch, ...finish.vectors },
     workgroups: [1, Math.ceil(quads / width), 1],

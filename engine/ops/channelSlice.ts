@@ -15,7 +15,12 @@ export const shiftChannelsOp: Op<{ offset: number }> = {
 
 function shiftChannels(x: Tensor, offset: number, channels: number): Tensor {
   const [n, , h, w] = x.shape;
-  return recordOne(shiftChannelsOp, [x], { shape: [n, channels, h, w], name: 'channelSlice' }, { offset });
+  return recordOne(
+    shiftChannelsOp,
+    [x],
+    { shape: [n, channels, h, w], dtype: x.dtype, name: 'channelSlice' },
+    { offset },
+  );
 }
 
 /**

@@ -41,5 +41,5 @@ export function concat(inputs: readonly Tensor[]): Tensor {
     }
   }
   const channels = inputs.reduce((sum, { shape }) => sum + shape[1], 0);
-  return recordOne(concatOp, inputs, { shape: [n, channels, h, w] }, {});
+  return recordOne(concatOp, inputs, { shape: [n, channels, h, w], dtype: inputs[0].dtype }, {});
 }

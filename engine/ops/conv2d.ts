@@ -34,7 +34,9 @@ export const conv2dOp: Op<Geometry & { maps?: number }> = {
     const [x, w] = node.inputs;
     const { shape, layout } = w;
     return [
-      wanted[0] ? recordOne(conv2dInputGradientOp, [dy!, w], { shape: x.shape }, node.attributes) : undefined,
+      wanted[0]
+        ? recordOne(conv2dInputGradientOp, [dy!, w], { shape: x.shape, dtype: x.dtype }, node.attributes)
+        : undefined,
       wanted[1] ? recordOne(conv2dWeightGradientOp, [x, dy!], { shape, layout }, node.attributes) : undefined,
       wanted[2] ? channelSum(dy!) : undefined,
     ];
@@ -125,5 +127,5 @@ export function conv2d(
     padding: paddings,
     transposed: false,
   } as const;
-  return recordOne(conv2dOp, inputs, { shape: [batch, out, oh, ow] }, geometry);
+  return recordOne(conv2dOp, inputs, { shape: [batch, out, oh, ow], dtype: x.dtype }, geometry);
 }

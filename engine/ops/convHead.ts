@@ -1,7 +1,7 @@
 /** Convolution 1x1, stride 1, to four channels at most: the last layer of a segmentation net, and its gradients. */
 import type { DeviceTraits } from '../device.js';
 import type { Tensor } from '../graph.js';
-import { vec4s } from '../layout.js';
+import { quadType, vec4s } from '../layout.js';
 import type { Binding, ImageRange, Lowering, Storage } from '../lowering.js';
 import type { Geometry } from './convolution.js';
 import { stridedSum } from './stridedSum.js';
@@ -36,7 +36,7 @@ export function convolveHead(
     to.dispatch({
       shader: SHADER,
       entry: 'forward',
-      constants: { OUTPUTS: y.shape[1], RUN },
+      constants: { OUTPUTS: y.shape[1], RUN, Quad: quadType(x.dtype) },
       params: { pixels, quads: vec4s(x.shape[1]), lines, hasBias: Number(bias !== undefined) },
       bindings: { x: to.images(x, range), w, bias: bias ?? w, y: to.images(y, range) },
       workgroups: to.flat(lines),
@@ -52,7 +52,7 @@ export function headInputGradient(to: Lowering, { dy, w, dx }: { dy: Tensor; w: 
     to.dispatch({
       shader: SHADER,
       entry: 'inputGradient',
-      constants: { OUTPUTS: dy.shape[1], RUN },
+      constants: { OUTPUTS: dy.shape[1], RUN, Quad: quadType(dy.dtype) },
       params: { pixels, quads: vec4s(dx.shape[1]), lines, hasBias: 0 },
       bindings: { dy: to.images(dy, range), w, dx: to.images(dx, range) },
       workgroups: to.flat(lines),
@@ -71,7 +71,7 @@ export function headFilterGradient(to: Lowering, { x, dy, dw }: { x: Tensor; dy:
     to.dispatch({
       shader: SHADER,
       entry: 'weightGradient',
-      constants: { OUTPUTS: dy.shape[1], RUN },
+      constants: { OUTPUTS: dy.shape[1], RUN, Quad: quadType(dy.dtype) },
       params: { pixels: pixelsOf(x, range), quads, lines, hasBias: 0 },
       bindings: { x: to.images(x, range), dy: to.images(dy, range), partials },
       workgroups: to.flat(lines * quads),

@@ -5,7 +5,7 @@
  */
 import type { DeviceTraits } from '../device.js';
 import type { Tensor } from '../graph.js';
-import { vec4s } from '../layout.js';
+import { quadType, vec4s, vectorType } from '../layout.js';
 import type { Binding, Lowering, Storage } from '../lowering.js';
 import type { Geometry } from './convolution.js';
 import { splitSum } from './splitSum.js';
@@ -30,6 +30,12 @@ export function widthFor(slots: number, lanes: number): 1 | 2 | 4 {
   const paid = (width: number): number => Math.ceil(slots / (width * lanes)) * width;
   return ([4, 2, 1] as const).reduce((best, width) => (paid(width) < paid(best) ? width : best));
 }
+
+/** Types of the images' elements: x's by quads, the other's by as many numbers as a lane owns. */
+export const storedAs = ({ dtype }: Tensor, width: 1 | 2 | 4) => ({
+  Quad: quadType(dtype),
+  Stored: vectorType(dtype, width),
+});
 
 interface Operands {
   x: Tensor;
@@ -76,7 +82,7 @@ export function convolveInside(
     const tiles = to.flat(given.pixels, pixels);
     to.dispatch({
       shader: 'conv2dInsideSubgroup',
-      constants: { LANES: lanes, PIXELS: pixels, VECTOR: width },
+      constants: { LANES: lanes, PIXELS: pixels, VECTOR: width, ...storedAs(x, width) },
       params: { ...given, hasBias: Number(bias !== undefined) },
       bindings: { x: to.images(x, range), w, bias: bias ?? w, y: to.images(y, range) },
       workgroups: [tiles[0], tiles[1], blocks],
@@ -105,7 +111,7 @@ export function insideFilterGradient(
   splitSum(to, dw, [x, dy], sum, ({ range, perSplit, splits, partial }) =>
     to.dispatch({
       shader: 'conv2dInsideWeightGradientSubgroup',
-      constants: { LANES: lanes, ROWS, VECTOR: width },
+      constants: { LANES: lanes, ROWS, VECTOR: width, ...storedAs(x, width) },
       params: { ...params(range.count), pixelsPerSplit: perSplit },
       bindings: { x: to.images(x, range), dy: to.images(dy, range), dw: partial },
       workgroups: [blocks, down, splits],

@@ -4,7 +4,7 @@ import type { Tensor } from '../graph.js';
 import { vec4s } from '../layout.js';
 import type { Binding, Lowering, Storage } from '../lowering.js';
 import type { Geometry } from './convolution.js';
-import { widthFor } from './convInside.js';
+import { storedAs, widthFor } from './convInside.js';
 import { splitSum } from './splitSum.js';
 
 const TILE_ROWS = 4;
@@ -37,6 +37,7 @@ function layOut(traits: DeviceTraits, { x, y }: Operands, { kernel, stride, padd
     SPAN: stride[1] * (TILE_COLUMNS - 1) + kernel[1],
     INPUTS: x.shape[1],
     VECTOR: vector,
+    ...storedAs(x, vector),
   };
   const params = {
     inputHeight: x.shape[2],

@@ -23,7 +23,9 @@ export const convTranspose2dOp: Op<Geometry> = {
     const [x, w] = node.inputs;
     const { shape, layout } = w;
     return [
-      wanted[0] ? recordOne(convTranspose2dInputGradientOp, [dy!, w], { shape: x.shape }, node.attributes) : undefined,
+      wanted[0]
+        ? recordOne(convTranspose2dInputGradientOp, [dy!, w], { shape: x.shape, dtype: x.dtype }, node.attributes)
+        : undefined,
       wanted[1] ? recordOne(convTranspose2dWeightGradientOp, [x, dy!], { shape, layout }, node.attributes) : undefined,
       wanted[2] ? channelSum(dy!) : undefined,
     ];
@@ -100,5 +102,5 @@ export function convTranspose2d(
     padding: paddings,
     transposed: true,
   } as const;
-  return recordOne(convTranspose2dOp, inputs, { shape: [batch, out, oh, ow] }, geometry);
+  return recordOne(convTranspose2dOp, inputs, { shape: [batch, out, oh, ow], dtype: x.dtype }, geometry);
 }

@@ -12,13 +12,14 @@
  */
 import type { DeviceTraits } from '../device.js';
 import { type Op, recordOne, type Tensor } from '../graph.js';
-import { byteLength, filterSizes, vec4s } from '../layout.js';
+import { byteLength, filterSizes, quadType, vec4s } from '../layout.js';
 import type { Binding, Lowering, Scratch } from '../lowering.js';
 import { TEXEL_SHIFT } from '../texels.js';
 import type { Arena } from '../variables.js';
 import type { Constants } from '../wgsl.js';
 import { convolveHead, headFilterGradient, isHead } from './convHead.js';
 import { convolveInside, insideFilterGradient, isInside } from './convInside.js';
+import { convolveMatrix, isMatrix, matrixFilterGradient } from './convMatrix.js';
 import { convolveStem, isStem, stemFilterGradient } from './convStem.js';
 import { stridedSum } from './stridedSum.js';
 
@@ -88,7 +89,8 @@ export function chooseConvolve(
 ): ConvolveForm {
   const work = ['convolve', geometry, reduction, batch, channels, height, width, texels];
   if (traits.kernels === 'plain') return { shader: 'conv2dPlain', constants: {}, pixels: 1, channels: 4 };
-  if (traits.kernels === 'tiled') {
+  // What matrix units are not for goes to the tiled kernels.
+  if (traits.kernels === 'tiled' || traits.kernels === 'matrix') {
     // The larger tile has the better ratio of arithmetic to loads; the smaller one fills more of the adapter.
     const groups = Math.ceil((batch * height * width) / 64) * Math.ceil(channels / 64);
     const forms = (groups >= 256 ? [64, 32] : [32, 64]).map((size) => {
@@ -182,8 +184,28 @@ export function convolve(
     if (isInside(to.traits, geometry, x, y)) return convolveInside(to, { x, w, bias, y }, geometry);
     if (isStem(to.traits, geometry, x)) return convolveStem(to, { x, w, bias, y }, geometry);
   }
-  const { kernel, stride, padding, transposed } = geometry;
+  const { stride, transposed } = geometry;
   const [, , height, width] = y.shape;
+  const sizes = {
+    inputHeight: x.shape[2],
+    inputWidth: x.shape[3],
+    inputQuads: quads(x),
+    outputHeight: height,
+    outputWidth: width,
+    outputQuads: quads(y),
+    padTop: geometry.padding[0],
+    padLeft: geometry.padding[1],
+    hasBias: Number(bias !== undefined),
+  };
+  const general = {
+    ...sizes,
+    kernelHeight: geometry.kernel[0],
+    kernelWidth: geometry.kernel[1],
+    strideY: stride[0],
+    strideX: stride[1],
+    transposed: Number(transposed),
+  };
+  if (isMatrix(to.traits, x, y)) return convolveMatrix(to, { x, w, bias, y }, geometry, general, more);
   for (const range of to.batches(x, y)) {
     const part = to.images(x, range);
     const texels = to.texels(part, w);
@@ -201,38 +223,21 @@ export function convolve(
       const tiles = to.flat(pixels, form.pixels);
       workgroups = [tiles[0], tiles[1], blocks * down * across];
     }
-    const params = {
-      batch: range.count,
-      inputHeight: x.shape[2],
-      inputWidth: x.shape[3],
-      inputQuads: quads(x),
-      outputHeight: height,
-      outputWidth: width,
-      outputQuads: quads(y),
-      padTop: padding[0],
-      padLeft: padding[1],
-      hasBias: Number(bias !== undefined),
-    };
-    const general = {
-      kernelHeight: kernel[0],
-      kernelWidth: kernel[1],
-      strideY: stride[0],
-      strideX: stride[1],
-      transposed: Number(transposed),
-    };
     const adds = ADDING.includes(form.shader);
     const target = to.images(y, range);
-    const summand = more && !adds ? to.scratch('summand', [range.count, ...y.shape.slice(1)]) : undefined;
+    const shape = [range.count, ...y.shape.slice(1)];
+    const summand = more && !adds ? to.scratch('summand', shape, 'image', y.dtype) : undefined;
+    const types = { Quad: quadType(x.dtype), Scalar: x.dtype };
     to.dispatch({
       shader: form.shader,
-      constants: adds ? { ...form.constants, ADD: more } : form.constants,
-      params: form.tile ? params : { ...params, ...general },
+      constants: { ...form.constants, ...types, ...(adds ? { ADD: more } : {}) },
+      params: { batch: range.count, ...(form.tile ? sizes : general) },
       bindings: { x: part, w, bias: bias ?? w, y: summand ?? target },
       texels: texels ? ['x', 'w'] : [],
       workgroups,
     });
     const count = range.count * height * width * quads(y);
-    if (summand) stridedSum(to, summand, count, target, count, true);
+    if (summand) stridedSum(to, summand, count, target, count, true, y.dtype, y.dtype);
   }
 }
 
@@ -297,7 +302,7 @@ export function chooseFilterGradient(
   if (kernels === 'plain') {
     return { shader: `${name}Plain`, constants: {}, channels: 1, rows: 1, step: 1, least: Infinity };
   }
-  if (kernels === 'tiled') {
+  if (kernels === 'tiled' || kernels === 'matrix') {
     return { shader: `${name}Tiled`, constants: {}, channels: 64, rows: 16, step: 16, least: 256 };
   }
   const TEXELS = texels ? TEXEL_SHIFT : 0;
@@ -346,13 +351,22 @@ export function filterGradient(
   if (isInside(to.traits, geometry, x, dy)) return insideFilterGradient(to, { x, dy, dw }, geometry);
   if (isStem(to.traits, geometry, x)) return stemFilterGradient(to, { x, dy, dw }, geometry);
   const { kernel, padding, transposed } = geometry;
+  const [, , height, width] = transposed ? x.shape : dy.shape;
+  const general = {
+    height,
+    width,
+    kernelHeight: kernel[0],
+    kernelWidth: kernel[1],
+    ...side('a', x, geometry, !transposed),
+    ...side('b', dy, geometry, transposed),
+  };
+  if (isMatrix(to.traits, x, dy)) return matrixFilterGradient(to, { x, dy, dw }, geometry, general);
   const texels = to.batches(x, dy).every((range) => to.texels(to.images(x, range), to.images(dy, range)));
   const form = chooseFilterGradient(to.traits, geometry, [...x.shape, ...dy.shape], texels);
   const { columns } = form;
   const plain = form.shader === 'conv2dWeightGradientPlain';
   const taps = kernel[0] * kernel[1];
   const filterVec4s = quads(x) * taps * quads(dy) * 4;
-  const [, , height, width] = transposed ? x.shape : dy.shape;
   // Where the taps shift dy, all rows of a tile have to share a tap.
   const rowsPerTap = transposed ? Math.ceil(quads(x) / form.rows) * form.rows : quads(x);
   const across = Math.ceil((quads(dy) * 4) / form.channels);
@@ -386,18 +400,10 @@ export function filterGradient(
           padLeft: padding[1],
           columnsPerSplit: part.perSplit,
         }
-      : {
-          height,
-          width,
-          kernelHeight: kernel[0],
-          kernelWidth: kernel[1],
-          ...side('a', x, geometry, !transposed),
-          ...side('b', dy, geometry, transposed),
-          ...(plain ? {} : { rowsPerTap, pixelsPerSplit: part.perSplit }),
-        };
+      : { ...general, ...(plain ? {} : { rowsPerTap, pixelsPerSplit: part.perSplit }) };
     to.dispatch({
       shader: form.shader,
-      constants: form.constants,
+      constants: { ...form.constants, Quad: quadType(x.dtype), Scalar: x.dtype },
       params: { batch: part.range.count, ...params },
       bindings: columns ? { x: a, dy: b, dw: partial } : { a, b, dw: partial },
       texels: texels ? (columns ? ['x', 'dy'] : ['a', 'b']) : [],
@@ -432,7 +438,7 @@ export const channelSumOp: Op = {
     const count = lines * quads(x);
     const sums = to.scratch('sums of lines', [count * 4], 'vector');
     ranges.forEach((range, i) => {
-      stridedSum(to, to.images(x, range), range.count * height * width * quads(x), sums, count, false);
+      stridedSum(to, to.images(x, range), range.count * height * width * quads(x), sums, count, false, x.dtype);
       stridedSum(to, sums, count, node.outputs[0], quads(x), i > 0);
     });
   },

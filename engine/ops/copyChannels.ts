@@ -1,6 +1,6 @@
 import type { DeviceTraits } from '../device.js';
 import type { Tensor } from '../graph.js';
-import { vec4s } from '../layout.js';
+import { quadType, vec4s } from '../layout.js';
 import type { ImageRange, Lowering } from '../lowering.js';
 import { rowGroups } from './rows.js';
 
@@ -36,7 +36,7 @@ export function copyChannels(
   if (offset % 4 === 0 && endsWhole && quadsReached && groups <= to.traits.maxWorkgroups) {
     to.dispatch({
       shader: 'copyQuads',
-      constants: { RUN: run },
+      constants: { RUN: run, Quad: quadType(x.dtype) },
       params: {
         rows,
         width,
@@ -53,6 +53,7 @@ export function copyChannels(
   }
   to.dispatch({
     shader: 'copyChannels',
+    constants: { Quad: quadType(x.dtype) },
     params: {
       height,
       width,

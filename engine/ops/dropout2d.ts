@@ -1,5 +1,5 @@
 import { type Op, recordOne, type Tensor } from '../graph.js';
-import { elementCount, vec4s } from '../layout.js';
+import { elementCount, quadType, vec4s } from '../layout.js';
 
 export const dropout2dOp: Op<{ p: number }> = {
   name: 'dropout2d',
@@ -12,6 +12,7 @@ export const dropout2dOp: Op<{ p: number }> = {
       const count = range.count * quadsOfImage;
       to.dispatch({
         shader: 'dropout2d',
+        constants: { Quad: quadType(x.dtype) },
         params: { count, quadsOfImage, quads, scale: 1 / (1 - p) },
         bindings: { x: to.images(x, range), mask: to.images(mask, range), y: to.images(y, range) },
         workgroups: to.flat(count),
@@ -65,7 +66,7 @@ export function dropout2d(x: Tensor, mask: Tensor, p: number): Tensor {
       `dropout2d: input ${x} and mask ${mask} do not fit; the mask of an image [N, C, H, W] is [N, C, 1, 1]`,
     );
   }
-  return recordOne(dropout2dOp, [x, mask], { shape: x.shape }, { p });
+  return recordOne(dropout2dOp, [x, mask], { shape: x.shape, dtype: x.dtype }, { p });
 }
 
 /**

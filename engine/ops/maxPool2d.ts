@@ -1,5 +1,5 @@
 import { type Op, recordOne, type Tensor } from '../graph.js';
-import { vec4s } from '../layout.js';
+import { quadType, vec4s } from '../layout.js';
 import { rowGroups } from './rows.js';
 
 export interface MaxPool2dOptions {
@@ -32,6 +32,7 @@ export const maxPool2dOp: Op<MaxPool2dOptions> = {
       to.dispatch({
         shader: 'maxPool2d',
         entry: 'forward',
+        constants: { Quad: quadType(x.dtype) },
         params: params(x, y, attributes),
         bindings: { x: to.images(x, range), y: to.images(y, range), taps: to.images(taps, range) },
         workgroups: rowGroups(to, y, range),
@@ -40,7 +41,7 @@ export const maxPool2dOp: Op<MaxPool2dOptions> = {
   },
   // dx = sum of dy over the windows that x is the first maximum of
   gradient: ({ inputs: [x], outputs: [, taps], attributes }, [dy]) => [
-    recordOne(maxPool2dGradientOp, [taps, dy!], { shape: x.shape }, attributes),
+    recordOne(maxPool2dGradientOp, [taps, dy!], { shape: x.shape, dtype: x.dtype }, attributes),
   ],
 };
 
@@ -52,6 +53,7 @@ export const maxPool2dGradientOp: Op<MaxPool2dOptions> = {
       to.dispatch({
         shader: 'maxPool2d',
         entry: 'gradient',
+        constants: { Quad: quadType(dx.dtype) },
         params: params(dx, dy, attributes),
         bindings: { taps_saved: to.images(taps, range), dy: to.images(dy, range), dx: to.images(dx, range) },
         workgroups: rowGroups(to, dx, range),
@@ -82,7 +84,7 @@ export function maxPool2d(x: Tensor, { kernel, stride, padding }: MaxPool2dOptio
     maxPool2dOp,
     [x],
     [
-      { shape: [n, c, height, width] },
+      { shape: [n, c, height, width], dtype: x.dtype },
       { shape: [n, height, width, vec4s(c)], layout: 'words', name: 'maxPool2d.taps' },
     ],
     { kernel, stride, padding },

@@ -9,14 +9,20 @@ export interface Clip {
   maximum: number;
 }
 
-interface Update {
+/** What goes on between the gradients and the update. */
+export interface UpdateOptions {
+  clip?: Clip;
+  /** Gradients are multiplied by its first number before that, and where the second is 0 nothing changes (`lossScaleUpdate`). */
+  gate?: Tensor;
+}
+
+interface Update extends UpdateOptions {
   constants: Constants;
   params: Record<string, number>;
   /** Arenas of the optimizer's state by the shader's variable names. */
   state: Record<string, string>;
   /** What changes from step to step. */
   hyper: Tensor;
-  clip?: Clip;
 }
 
 /**
@@ -27,11 +33,11 @@ const RUN = 4;
 
 /**
  * Dispatches an optimizer's kernel over all parameters at once: over the chunks of the arenas. The shader gets `count`
- * (vec4f), `parts` (invocations: number k takes k, k + parts, ...) and `clipNorm`, the constant CLIP, and binds
- * `parameter`, `gradient`, `hyper`, its state and, under CLIP, `norm`.
+ * (vec4f), `parts` (invocations: number k takes k, k + parts, ...) and `clipNorm`, the constants CLIP and GATED, and binds
+ * `parameter`, `gradient`, `hyper`, its state and, under CLIP, `norm`, under GATED, `gate`.
  */
 export function overParameters(to: Lowering, shader: string, variables: Variables, update: Update): void {
-  const { constants, params, state, hyper, clip } = update;
+  const { constants, params, state, hyper, clip, gate } = update;
   const parameters = variables.arena('parameters');
   const gradients = variables.arena('gradient');
   parameters.chunkBytes.forEach((bytes, chunk) => {
@@ -42,7 +48,7 @@ export function overParameters(to: Lowering, shader: string, variables: Variable
     const parts = Math.ceil(count / RUN);
     to.dispatch({
       shader,
-      constants: { ...constants, CLIP: clip !== undefined },
+      constants: { ...constants, CLIP: clip !== undefined, GATED: gate !== undefined },
       params: { count, parts, clipNorm: clip?.maximum ?? 0, ...params },
       bindings: {
         parameter: { arena: parameters, chunk },
@@ -50,6 +56,7 @@ export function overParameters(to: Lowering, shader: string, variables: Variable
         hyper,
         ...Object.fromEntries(arenas),
         ...(clip ? { norm: clip.norm } : {}),
+        ...(gate ? { gate } : {}),
       },
       workgroups: to.flat(parts),
     });

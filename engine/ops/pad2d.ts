@@ -1,5 +1,5 @@
 import { type Op, recordOne, type Tensor } from '../graph.js';
-import { vec4s } from '../layout.js';
+import { quadType, vec4s } from '../layout.js';
 import { rowGroups } from './rows.js';
 
 /** Columns on the left and right, rows at the top and bottom; negative amounts crop. */
@@ -16,6 +16,7 @@ export const pad2dOp: Op<{ pad: Padding2d }> = {
     for (const range of to.batches(x, y)) {
       to.dispatch({
         shader: 'pad2d',
+        constants: { Quad: quadType(x.dtype) },
         params: { quads, inputHeight, inputWidth, outputHeight, outputWidth, left, top },
         bindings: { x: to.images(x, range), y: to.images(y, range) },
         workgroups: rowGroups(to, y, range),
@@ -44,5 +45,5 @@ export function pad2d(x: Tensor, pad: Padding2d): Tensor {
   if (height < 1 || width < 1) {
     throw new Error(`pad2d: [${pad.join(', ')}] (left, right, top, bottom) leaves nothing of ${x}`);
   }
-  return recordOne(pad2dOp, [x], { shape: [n, c, height, width] }, { pad });
+  return recordOne(pad2dOp, [x], { shape: [n, c, height, width], dtype: x.dtype }, { pad });
 }

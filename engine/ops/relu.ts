@@ -9,7 +9,7 @@ export const reluOp: Op = {
   },
   // dx = dy * (y > 0): the output is kept, so the input need not be
   gradient: (node, [dy]) => [
-    recordOne(reluGradientOp, [node.outputs[0], dy!], { shape: dy!.shape, layout: dy!.layout }, {}),
+    recordOne(reluGradientOp, [node.outputs[0], dy!], { shape: dy!.shape, layout: dy!.layout, dtype: dy!.dtype }, {}),
   ],
 };
 
@@ -23,5 +23,5 @@ export const reluGradientOp: Op = {
 
 /** y = max(x, 0), element by element; the gradient at 0 is 0, as PyTorch has it. */
 export function relu(x: Tensor): Tensor {
-  return recordOne(reluOp, [x], { shape: x.shape, layout: x.layout }, {});
+  return recordOne(reluOp, [x], { shape: x.shape, layout: x.layout, dtype: x.dtype }, {});
 }

@@ -1,5 +1,5 @@
 import { type Op, recordOne, type Tensor } from '../graph.js';
-import { vec4s } from '../layout.js';
+import { quadType, vec4s } from '../layout.js';
 import { rowGroups } from './rows.js';
 
 interface Attributes {
@@ -43,6 +43,7 @@ export const resizeBilinearOp: Op<Attributes> = {
       to.dispatch({
         shader: 'resizeBilinear',
         entry: 'forward',
+        constants: { Quad: quadType(x.dtype) },
         params: params(x, y, attributes),
         bindings: { x: to.images(x, range), y: to.images(y, range) },
         workgroups: rowGroups(to, y, range),
@@ -51,7 +52,7 @@ export const resizeBilinearOp: Op<Attributes> = {
   },
   // y is linear in x: dx sums dy with the weights with which y read x
   gradient: ({ inputs: [x], attributes }, [dy]) => [
-    recordOne(resizeBilinearGradientOp, [dy!], { shape: x.shape }, attributes),
+    recordOne(resizeBilinearGradientOp, [dy!], { shape: x.shape, dtype: x.dtype }, attributes),
   ],
 };
 
@@ -63,6 +64,7 @@ export const resizeBilinearGradientOp: Op<Attributes> = {
       to.dispatch({
         shader: 'resizeBilinear',
         entry: 'gradient',
+        constants: { Quad: quadType(dx.dtype) },
         params: params(dx, dy, attributes),
         bindings: { dy: to.images(dy, range), dx: to.images(dx, range) },
         workgroups: rowGroups(to, dx, range),
@@ -91,5 +93,5 @@ export function resizeBilinear(
     if ((side + 1) * 2 * size[i] >= 2 ** 31)
       throw new Error(`resizeBilinear: ${x} to [${size.join(', ')}] is too large`);
   });
-  return recordOne(resizeBilinearOp, [x], { shape: [n, c, ...size] }, { alignCorners });
+  return recordOne(resizeBilinearOp, [x], { shape: [n, c, ...size], dtype: x.dtype }, { alignCorners });
 }

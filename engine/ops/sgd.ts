@@ -1,15 +1,14 @@
 import type { Op } from '../graph.js';
 import type { Lowering } from '../lowering.js';
 import type { Variables } from '../variables.js';
-import { type Clip, overParameters } from './overParameters.js';
+import { overParameters, type UpdateOptions } from './overParameters.js';
 
-/** Inputs: hyper (the learning rate first), the gradients, and the norm when `clip` is set. */
-interface Attributes {
+/** Inputs: hyper (the learning rate first), the gradients, the norm when `clip` is set, and the gate where there is one. */
+interface Attributes extends UpdateOptions {
   variables: Variables;
   momentum: number;
   nesterov: boolean;
   weightDecay: number;
-  clip?: Clip;
 }
 
 /** The arena of momentum, used only when momentum is not 0. */
@@ -19,13 +18,14 @@ export const sgdOp: Op<Attributes> = {
   name: 'sgd',
   effect: true,
   lower(node, to: Lowering) {
-    const { variables, momentum, nesterov, weightDecay, clip } = node.attributes;
+    const { variables, momentum, nesterov, weightDecay, clip, gate } = node.attributes;
     overParameters(to, 'sgd', variables, {
       constants: { MOMENTUM: momentum !== 0, NESTEROV: nesterov },
       params: { momentum, weightDecay },
       state: momentum !== 0 ? { velocity: SGD_STATE } : {},
       hyper: node.inputs[0],
       clip,
+      gate,
     });
   },
 };

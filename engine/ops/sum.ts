@@ -1,5 +1,5 @@
 import { type Op, recordOne, type Tensor } from '../graph.js';
-import { byteLength, elementCount } from '../layout.js';
+import { elementCount } from '../layout.js';
 import { elementwise } from './elementwise.js';
 import { channelsOf } from './shapes.js';
 import { sumRows } from './sumRows.js';
@@ -17,7 +17,7 @@ export const sumOp: Op<Attributes> = {
   name: 'sum',
   lower(node, to) {
     const [x] = node.inputs;
-    const bytes = byteLength(x.shape, x.layout);
+    const { bytes } = x;
     const options = { scale: node.attributes.scale, across: true };
     const ranges = x.layout === 'image' ? to.batches(x) : [];
     if (ranges.length <= 1) {

@@ -5,7 +5,7 @@
  * (lavapipe, two cores).
  */
 import type { Tensor } from '../graph.js';
-import { byteLength } from '../layout.js';
+import { quadBytes } from '../layout.js';
 import type { Binding, Lowering, Storage } from '../lowering.js';
 import type { Constants } from '../wgsl.js';
 
@@ -88,7 +88,7 @@ export function overImages(
   }
 }
 
-const vec4sOfImage = ({ shape, layout }: Tensor): number => byteLength(shape, layout) / shape[0] / 16;
+const vec4sOfImage = ({ shape, bytes, dtype }: Tensor): number => bytes / shape[0] / quadBytes(dtype);
 
 interface TermsOptions extends SumOptions {
   /** A sum for each image instead of one for the batch. */

@@ -68,7 +68,8 @@ function checkSame(run: string): void {
   for (const file of ['valid.json', 'test.json', 'split.json']) {
     assert.equal(JSON.parse(readFileSync(at(run, file), 'utf8')), JSON.parse(readFileSync(at('whole', file), 'utf8')));
   }
-  const left = readdirSync(at(run)).filter((name) => name.endsWith('.partial') || name === 'running.json');
+  const all = readdirSync(at(run), { recursive: true, encoding: 'utf8' });
+  const left = all.filter((name) => name.endsWith('.partial') || name === 'running.json');
   assert.equal(left, [], 'files of killed processes are left');
 }
 
@@ -132,6 +133,14 @@ test('a run that a process works on is left to it', async () => {
   assert.is(code, 2, stderr);
   assert.match(stderr, `error: whole is in the hands of process ${process.pid} on elsewhere`);
   rmSync(at('whole', 'running.json'));
+});
+
+test('settings that do not fit the run leave no folder', async () => {
+  writeFileSync(at('long.json'), JSON.stringify({ ...settings, schedule: { kind: 'cosine', warmup: 5 } }));
+  const refused = await trimap(directory, ['train', '--config', 'long.json', '--run', 'refused']);
+  assert.is(refused.code, 2, refused.stderr);
+  assert.match(refused.stderr, 'error: cosine schedule: 5 epochs with a warm-up of 5');
+  assert.not.ok(existsSync(at('refused')));
 });
 
 test('before the first step a signal ends the process at once, and leaves nothing', async () => {

@@ -2,9 +2,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { PNG } from 'pngjs';
 import { crc32c, maskedCrc32c } from '../../cli/tensorboard/crc32c.js';
 import { EventFile, frame } from '../../cli/tensorboard/eventFile.js';
+import type { RunStart } from '../../cli/observers.js';
+import { RunFolder } from '../../cli/runFolder.js';
+import { tensorBoard } from '../../cli/tensorboard/observer.js';
 import { encodeGreyPng } from '../../data/png.js';
 import { Random } from '../../engine/random.js';
 import { inDirectory } from '../helpers/data.js';
@@ -73,6 +77,18 @@ test('a run that goes on says from which step', () =>
     events.close();
     const [, restart] = readEvents(readFileSync(events.path));
     assert.equal([restart.step, restart.sessionLog], [7, { status: 'START' }]);
+  }));
+
+test('a run that is resumed within an epoch forgets the steps that it does again, and no others', () =>
+  inDirectory((directory) => {
+    const observer = tensorBoard();
+    const run = { folder: RunFolder.at(directory) } as RunStart;
+    const event = { epoch: 2, batch: 1, loss: 0.5, dice: 0.5, learningRate: 0.1, gradientNorm: 1 };
+    for (const step of [12, 13]) observer.step!(run, { ...event, step });
+    void observer.stopped!(run);
+    const [name] = readdirSync(directory);
+    const [, restart, first, second] = readEvents(readFileSync(join(directory, name)));
+    assert.equal([restart.step, restart.sessionLog, first.step, second.step], [12, { status: 'START' }, 12, 13]);
   }));
 
 test.run();

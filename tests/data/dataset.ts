@@ -63,6 +63,17 @@ test('Oxford: comments, blank lines and Windows line ends do not count as lines'
     assert.equal([namesOf(dataset, 'valid'), namesOf(dataset, 'train')], [['a'], ['b']]);
   }));
 
+test('Oxford: a name is the breed and a number, where the list has classes', () =>
+  inDirectory((directory) => {
+    writeOxford(directory, ['american_bulldog_10', 'Abyssinian_100'], []);
+    const list = (lines: string) => writeFiles(directory, { 'annotations/trainval.txt': lines });
+    const breeds = () => open(directory).samples.map(({ breed }) => breed);
+    list('american_bulldog_10 2 2 1\nAbyssinian_100 1 1 1\n');
+    assert.equal(breeds(), ['american_bulldog', 'Abyssinian']);
+    list('american_bulldog_10\nAbyssinian_100\n');
+    assert.equal(breeds(), [undefined, undefined]);
+  }));
+
 test('Oxford: missing photos and trimaps are known, and do not move the split', () =>
   inDirectory((directory) => {
     const trainval = Array.from({ length: 12 }, (_, i) => `pet_${i}`);

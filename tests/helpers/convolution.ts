@@ -3,7 +3,8 @@ import * as assert from 'uvu/assert';
 import { gradients } from '../../engine/autograd.js';
 import { type Device, DeviceError } from '../../engine/device.js';
 import type { Tensor } from '../../engine/graph.js';
-import { elementCount, type Layout, type Shape } from '../../engine/layout.js';
+import { type Dtype, elementCount, type Layout, type Shape } from '../../engine/layout.js';
+import { cast } from '../../engine/ops/cast.js';
 import { conv2d } from '../../engine/ops/conv2d.js';
 import { convTranspose2d } from '../../engine/ops/convTranspose2d.js';
 import { testDevice } from './device.js';
@@ -86,15 +87,17 @@ export function reference(c: ConvolutionCase): Passes {
   return { y, dx, dw, db };
 }
 
-/** Forward and all gradients of a case on a device, on poisoned memory. */
-export async function run(device: Device, c: ConvolutionCase): Promise<Passes> {
+/** Forward and all gradients of a case on a device, on poisoned memory. @param dtype of its images */
+export async function run(device: Device, c: ConvolutionCase, dtype: Dtype = 'f32'): Promise<Passes> {
   const [y, dx, dw, db] = await evaluate(device, { ...data(c) }, ({ x, w, b, dy }) => {
     const bias = c.bias ? b : undefined;
     const { stride, padding } = c;
-    const made =
+    const input = cast(x, dtype);
+    const y =
       c.op === 'conv2d'
-        ? conv2d(x, w, bias, { stride, padding })
-        : convTranspose2d(x, w, bias, { stride, padding, outputPadding: c.outputPadding });
+        ? conv2d(input, w, bias, { stride, padding })
+        : convTranspose2d(input, w, bias, { stride, padding, outputPadding: c.outputPadding });
+    const made = cast(y, 'f32');
     const targets = bias ? [x, w, bias] : [x, w];
     return [made, ...gradients([made], [dy], targets)] as Tensor[];
   });
@@ -114,15 +117,15 @@ export function relativeError(got: ArrayLike<number>, want: ArrayLike<number>): 
   return error / largest;
 }
 
-/** Fails when a pass is off by more than f32 sums in another order can be. */
-export async function checkConvolution(device: Device, c: ConvolutionCase): Promise<void> {
-  const got = await run(device, c);
+/** Fails when a pass is off by more than f32 sums in another order, or the rounding of f16 operands, can be. */
+export async function checkConvolution(device: Device, c: ConvolutionCase, dtype: Dtype = 'f32'): Promise<void> {
+  const got = await run(device, c, dtype);
   const want = reference(c);
   for (const pass of ['y', 'dx', 'dw', 'db'] as const) {
     if (pass === 'db' && !c.bias) continue;
     const error = relativeError(got[pass], want[pass]);
     assert.ok(
-      error <= 1e-5,
+      error <= (dtype === 'f16' ? 2e-3 : 1e-5),
       `${pass} of ${JSON.stringify(c)} with ${device.traits.kernels} kernels is off by ${error}`,
     );
   }

@@ -9,6 +9,7 @@ const test = suite('ops');
 const TESTED_IN: Record<string, string> = {
   adam: '../engine/optimizers.js',
   convolution: 'conv2d.js',
+  lossScale: '../engine/lossScale.js',
   gradientNorm: '../engine/optimizers.js',
   sgd: '../engine/optimizers.js',
 };

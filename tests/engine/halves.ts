@@ -1,0 +1,54 @@
+/** Ops on images that are stored as f16: PyTorch's values within what rounding to 11 bits allows, and loud errors. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Graph } from '../../engine/graph.js';
+import { add } from '../../engine/ops/add.js';
+import { cast } from '../../engine/ops/cast.js';
+import { sigmoid } from '../../engine/ops/sigmoid.js';
+import { Plan } from '../../engine/plan.js';
+import { convolutionDevices } from '../helpers/convolution.js';
+import { testDevice } from '../helpers/device.js';
+import { checkOpCase, goldenCases } from '../helpers/golden.js';
+
+const device = await testDevice();
+const test = suite('f16');
+
+const close = { rule: 'max', rtol: 4e-3, atol: 1e-3 } as const;
+// Where an element decides what passes, one that is rounded to the other side changes a gradient by all of it.
+const nearlyAll = { rule: 'image', mean_abs: 2e-3, max_abs: 2e-2, frac: 2e-3 } as const;
+const rules = {
+  relu: nearlyAll,
+  add_relu: nearlyAll,
+  relu_add: nearlyAll,
+  max_pool2d: nearlyAll,
+  batch_norm2d: close,
+  concat: close,
+  upsample_bilinear: close,
+  pad2d: close,
+};
+for (const [op, rule] of Object.entries(rules)) {
+  for (const golden of goldenCases(op)) {
+    test(`golden ${golden.name}`, () => checkOpCase(device, golden, { dtype: 'f16', rule }));
+  }
+}
+for (const some of await convolutionDevices()) {
+  const all = [...goldenCases('conv2d'), ...goldenCases('conv_transpose2d')];
+  // What is new in f16 are loads and stores; a few cases have all of another family's.
+  const chosen = some === device ? all : all.filter(({ name }) => /k3s1p1-n2|k3s2p1op1/.test(name));
+  for (const golden of chosen) {
+    const name = `golden ${golden.name}, ${some.traits.kernels}`;
+    test(name, () => checkOpCase(some, golden, { dtype: 'f16', rule: close }));
+  }
+}
+
+test('a kernel is not given what it would read wrongly', async () => {
+  const graph = new Graph();
+  const x = graph.input('x', [1, 3, 2, 2]);
+  const y = sigmoid(cast(x, 'f16'));
+  let message = '';
+  await Plan.compile(device, graph, { outputs: [y] }).catch((error: Error) => (message = error.message));
+  assert.match(message, /sigmoid: x is f16, but shaders\/sigmoid\.wgsl takes f32 there; record a cast before sigmoid/);
+  assert.throws(() => add(x, cast(x, 'f16')), /add: x .* and cast .* f16 have different shapes or types/);
+});
+
+test.run();

@@ -1,0 +1,99 @@
+// Training with f16 against training with f32: nearly the same numbers, the same bits in every run, less memory.
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { augmentationFloats, identityAugmentation } from '../../data/augment.js';
+import type { LossScaleState } from '../../engine/lossScale.js';
+import { Random } from '../../engine/random.js';
+import { Variables } from '../../engine/variables.js';
+import { EvaluationStep, type StepResult, type TrainingSettings, TrainingStep } from '../../nets/steps.js';
+import { testDevice } from '../helpers/device.js';
+
+const device = await testDevice();
+const test = suite('precision');
+
+const SIZE = 64;
+const BATCH = 2;
+const settings: TrainingSettings = {
+  net: 'unet',
+  baseWidth: 2,
+  size: SIZE,
+  loss: 'bce-dice',
+  seed: 3,
+  initialisation: 'pytorch',
+  batch: BATCH,
+  optimizer: { kind: 'adam' },
+  clipNorm: 1,
+};
+
+const random = new Random('photos');
+const pixels = new Uint8Array(BATCH * SIZE * SIZE * 4);
+for (let i = 0; i < pixels.length; i += 4) {
+  const p = (i / 4) % (SIZE * SIZE);
+  const inside = p % SIZE > 16 && p % SIZE < 44 && p > 20 * SIZE;
+  for (let c = 0; c < 3; c++) pixels[i + c] = random.integer(120) + (inside ? 100 : 0);
+  pixels[i + 3] = inside ? 1 : 0;
+}
+const unchanged = Float32Array.from(
+  { length: BATCH * augmentationFloats },
+  (_, i) => identityAugmentation()[i % augmentationFloats],
+);
+
+async function train(changes: Partial<TrainingSettings>, steps: number, scale?: LossScaleState) {
+  const variables = new Variables(device);
+  const step = await TrainingStep.compile(device, variables, { ...settings, ...changes });
+  if (scale) step.restoreLossScale(scale);
+  const results: StepResult[] = [];
+  for (let i = 1; i <= steps; i++) {
+    step.run(pixels, unchanged, 1e-3, i);
+    results.push(await step.result());
+  }
+  const evaluation = await EvaluationStep.compile(device, variables, { ...settings, ...changes });
+  evaluation.run(pixels, unchanged);
+  const logits = await evaluation.readLogits();
+  const memory = step.plan.memory.peak;
+  const parameters = await variables.read('parameters');
+  step.destroy();
+  evaluation.destroy();
+  variables.destroy();
+  return { results, logits, memory, parameters };
+}
+
+const largest = (values: ArrayLike<number>) => Array.from(values).reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+
+for (const net of ['unet', 'resnet34-unet'] as const) {
+  test(`${net}: a few steps are those of f32 but for rounding`, async () => {
+    const [single, half] = [await train({ net }, 4), await train({ net, precision: 'f16' }, 4)];
+    half.results.forEach(({ loss, gradientNorm, lossScale }, i) => {
+      const wanted = single.results[i];
+      assert.ok(Math.abs(loss - wanted.loss) <= 0.005 * wanted.loss, `loss ${loss} instead of ${wanted.loss}`);
+      const off = Math.abs(gradientNorm / wanted.gradientNorm - 1);
+      assert.ok(off <= 0.05, `norm ${gradientNorm} instead of ${wanted.gradientNorm}`);
+      assert.is(lossScale!.skippedSteps, 0);
+    });
+    assert.not.equal(half.logits, single.logits);
+    const off = largest(half.logits.map((logit, i) => logit - single.logits[i]));
+    assert.ok(off <= 0.05 * largest(single.logits), `logits differ by ${off} of ${largest(single.logits)}`);
+    assert.ok(half.memory <= 0.8 * single.memory, `${half.memory} bytes instead of ${single.memory}`);
+  });
+}
+
+test('the same bits in every run', async () => {
+  const [first, second] = [await train({ precision: 'f16' }, 2), await train({ precision: 'f16' }, 2)];
+  assert.equal(second, first);
+});
+
+test('gradients that overflow are skipped until the scale is small enough', async () => {
+  const scale = { scale: 2 ** 28, goodSteps: 0, skippedSteps: 0 };
+  for (const microBatches of [1, 2]) {
+    const { results } = await train({ precision: 'f16', microBatches }, 12, scale);
+    const good = results.findIndex(({ gradientNorm }) => Number.isFinite(gradientNorm));
+    assert.ok(good > 0, 'no step was skipped, or all of them');
+    results.forEach(({ loss, lossScale }, i) => {
+      assert.ok(Number.isFinite(loss));
+      if (i < good) assert.equal(lossScale, { scale: 2 ** (27 - i), goodSteps: 0, skippedSteps: i + 1 });
+    });
+    assert.ok(results[11].loss < results[0].loss);
+  }
+});
+
+test.run();
