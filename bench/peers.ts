@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readSafetensors } from '../data/safetensors.js';
+import { DeviceError } from '../engine/device.js';
 import { SettingsError } from '../engine/settings.js';
 import { isChosen, relativeError } from './kernels.js';
 import type { Hello, Mode } from './peers/child.js';
@@ -68,7 +69,10 @@ async function startAll({ adapter, only = '', python }: PeerOptions, say: (line:
   if (peers.length === 0) {
     throw new SettingsError(`--only ${only}: no engine has that in its name; known are ${Object.keys(all).join(', ')}`);
   }
-  const engines = [await node(own)];
+  const trimap = await node(own).catch((error: Error) => {
+    throw new DeviceError(error.message);
+  });
+  const engines = [trimap];
   for (const [name, start] of peers) {
     try {
       engines.push(await start());
@@ -100,6 +104,7 @@ interface Arm {
  * Emits a row for each work, engine and mode: rates, `ratio` (how many times as fast trimap's median is), `error`
  * (largest difference to trimap's result, as a part of its largest value), `wrong` where that is more than precision.
  * @throws SettingsError when there is no peer, or the filter leaves nothing
+ * @throws DeviceError when trimap finds no adapter
  */
 export async function benchPeers(
   options: PeerOptions,

@@ -23,7 +23,8 @@ export const WAITS: Mode[] = [
 /** For what is not timed. */
 export const SLEEPING = 1;
 
-export const waitIn = <T>(mode: number, promise: Promise<T>): Promise<T> => (mode === SLEEPING ? idle(promise) : promise);
+export const waitIn = <T>(mode: number, promise: Promise<T>): Promise<T> =>
+  mode === SLEEPING ? idle(promise) : promise;
 
 /** A function that throws the first error that the device has reported: a library may go on without the work. */
 export function watch(device: GPUDevice): () => void {
