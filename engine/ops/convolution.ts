@@ -21,6 +21,7 @@ import { convolveHead, headFilterGradient, isHead } from './convHead.js';
 import { convolveInside, insideFilterGradient, isInside } from './convInside.js';
 import { convolveMatrix, isMatrix, matrixFilterGradient } from './convMatrix.js';
 import { convolveStem, isStem, stemFilterGradient } from './convStem.js';
+import { splitSum } from './splitSum.js';
 import { stridedSum } from './stridedSum.js';
 
 /** Rows, columns. */
@@ -334,9 +335,6 @@ export function chooseFilterGradient(
   return pick(traits, ['filterGradient', geometry, ...sizes, texels], [{ ...special, step: 1, least: 1 }, general]);
 }
 
-/** Most bytes of partial filters. */
-const PARTIAL_BYTES = 64 * 2 ** 20;
-
 /**
  * Gradient of the filter of a convolution from x to y, dy being the gradient of y. The long sum over pixels is split
  * over workgroups; the partial filters are then added in a fixed order.
@@ -372,22 +370,16 @@ export function filterGradient(
   const across = Math.ceil((quads(dy) * 4) / form.channels);
   const down = columns ? Math.ceil(quads(x) / (form.rows / 9)) : Math.ceil((rowsPerTap * taps) / form.rows);
 
-  // Enough workgroups to fill the adapter, as far as the partial filters stay within bounds.
-  const wanted = Math.ceil((to.traits.cpu ? 64 : 1024) / (across * down));
-  const most = Math.floor(Math.min(PARTIAL_BYTES, to.traits.maxBindingBytes) / (filterVec4s * 16));
-  const parts = to.batches(x, dy).map((range) => {
-    const units = range.count * (columns ? Math.ceil(width / columns) : height * width);
-    const share = Math.max(units / Math.max(1, Math.min(wanted, most)), form.least);
-    const perSplit = Math.min(units, Math.ceil(share / form.step) * form.step);
-    return { range, perSplit, splits: Math.ceil(units / perSplit) };
-  });
-  const splits = Math.max(...parts.map((part) => part.splits));
-  const direct = parts.length === 1 && splits === 1;
-  const partial: Binding = direct ? dw : to.scratch('partial filters', [splits * filterVec4s * 4], 'vector');
-
-  parts.forEach((part, i) => {
-    const a = to.images(x, part.range);
-    const b = to.images(dy, part.range);
+  const sum = {
+    units: (images: number) => images * (columns ? Math.ceil(width / columns) : height * width),
+    workgroups: across * down,
+    step: form.step,
+    least: form.least,
+    bytes: filterVec4s * 16,
+  };
+  splitSum(to, dw, [x, dy], sum, ({ range, perSplit, splits, partial }) => {
+    const a = to.images(x, range);
+    const b = to.images(dy, range);
     const params: Record<string, number> = columns
       ? {
           inputHeight: x.shape[2],
@@ -398,18 +390,17 @@ export function filterGradient(
           outputQuads: quads(dy),
           padTop: padding[0],
           padLeft: padding[1],
-          columnsPerSplit: part.perSplit,
+          columnsPerSplit: perSplit,
         }
-      : { ...general, ...(plain ? {} : { rowsPerTap, pixelsPerSplit: part.perSplit }) };
+      : { ...general, ...(plain ? {} : { rowsPerTap, pixelsPerSplit: perSplit }) };
     to.dispatch({
       shader: form.shader,
       constants: { ...form.constants, Quad: quadType(x.dtype), Scalar: x.dtype },
-      params: { batch: part.range.count, ...params },
+      params: { batch: range.count, ...params },
       bindings: columns ? { x: a, dy: b, dw: partial } : { a, b, dw: partial },
       texels: texels ? (columns ? ['x', 'dy'] : ['a', 'b']) : [],
-      workgroups: plain ? to.flat(filterVec4s) : [across, down, part.splits],
+      workgroups: plain ? to.flat(filterVec4s) : [across, down, splits],
     });
-    if (!direct) stridedSum(to, partial, part.splits * filterVec4s, dw, filterVec4s, i > 0);
   });
 }
 

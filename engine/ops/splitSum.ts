@@ -5,6 +5,18 @@ import { stridedSum } from './stridedSum.js';
 /** Most bytes of partial filters. */
 const PARTIAL_BYTES = 64 * 2 ** 20;
 
+export interface LongSum {
+  /** How many the sum has for that many images. */
+  units: (images: number) => number;
+  /** Of one split. */
+  workgroups: number;
+  /** A split takes a multiple of `step` units, and at least `least` where there are so many. */
+  step: number;
+  least?: number;
+  /** Of the filter. */
+  bytes: number;
+}
+
 export interface Part {
   /** Of the batch. */
   range: ImageRange;
@@ -19,21 +31,12 @@ export interface Part {
  * A gradient of a filter whose long sum is split over workgroups: `dispatch` writes partial filters, which are then added
  * in a fixed order.
  * @param images of x and y, for the parts of the batch
- * @param units of the sum for that many images
- * @param workgroups of one split
- * @param step a split takes a multiple of it
- * @param bytes of the filter
  */
 export function splitSum(
   to: Lowering,
   dw: Binding,
   images: readonly Tensor[],
-  {
-    units,
-    workgroups,
-    step,
-    bytes,
-  }: { units: (images: number) => number; workgroups: number; step: number; bytes: number },
+  { units, workgroups, step, least = 0, bytes }: LongSum,
   dispatch: (part: Part) => void,
 ): void {
   // Enough workgroups to fill the adapter, as far as the partial filters stay within bounds.
@@ -41,7 +44,8 @@ export function splitSum(
   const most = Math.floor(Math.min(PARTIAL_BYTES, to.traits.maxBindingBytes) / bytes);
   const parts = to.batches(...images).map((range) => {
     const all = units(range.count);
-    const perSplit = Math.min(all, Math.ceil(all / Math.max(1, Math.min(wanted, most)) / step) * step);
+    const share = Math.max(all / Math.max(1, Math.min(wanted, most)), least);
+    const perSplit = Math.min(all, Math.ceil(share / step) * step);
     return { range, perSplit, splits: Math.ceil(all / perSplit) };
   });
   const splits = Math.max(...parts.map((part) => part.splits));
