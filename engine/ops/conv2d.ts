@@ -1,14 +1,7 @@
 import { type Op, recordOne, type Tensor } from '../graph.js';
+import { type Geometry, pair } from './convForms.js';
 import { headInputGradient, isHead } from './convHead.js';
-import {
-  channelSum,
-  convolve,
-  filterGradient,
-  filterPart,
-  type Geometry,
-  pair,
-  transposeFilter,
-} from './convolution.js';
+import { channelSum, convolve, filterGradient, filterPart, transposeFilter } from './convolution.js';
 
 export interface Conv2dOptions {
   /** A number, or [rows, columns]. Default 1. */

@@ -3,7 +3,7 @@ import type { DeviceTraits } from '../device.js';
 import type { Tensor } from '../graph.js';
 import { quadType, vec4s } from '../layout.js';
 import type { Binding, ImageRange, Lowering, Storage } from '../lowering.js';
-import type { Geometry } from './convolution.js';
+import type { Geometry } from './convForms.js';
 import { stridedSum } from './stridedSum.js';
 
 const SHADER = 'conv2dHead';

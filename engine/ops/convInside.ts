@@ -8,7 +8,7 @@ import type { Tensor } from '../graph.js';
 import { quadType, vec4s, vectorType } from '../layout.js';
 import type { Binding, Lowering, Storage } from '../lowering.js';
 import { TEXEL_SHIFT } from '../texels.js';
-import type { Geometry } from './convolution.js';
+import type { Geometry } from './convForms.js';
 import { splitSum } from './splitSum.js';
 
 /** Pixels of a workgroup. */

@@ -3,7 +3,7 @@ import type { DeviceTraits, MatrixShape } from '../device.js';
 import type { Tensor } from '../graph.js';
 import { vec4s } from '../layout.js';
 import type { Binding, Lowering } from '../lowering.js';
-import type { Geometry } from './convolution.js';
+import type { Geometry } from './convForms.js';
 import { splitSum } from './splitSum.js';
 
 /** Subgroups of a workgroup, which share what they load. */

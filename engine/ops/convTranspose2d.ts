@@ -1,5 +1,6 @@
 import { type Node, type Op, recordOne, type Tensor } from '../graph.js';
-import { channelSum, convolve, filterGradient, type Geometry, pair, transposeFilter } from './convolution.js';
+import { type Geometry, pair } from './convForms.js';
+import { channelSum, convolve, filterGradient, transposeFilter } from './convolution.js';
 
 export interface ConvTranspose2dOptions {
   /** A number, or [rows, columns]. Default 1. */

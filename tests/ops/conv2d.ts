@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { Graph } from '../../engine/graph.js';
 import type { Layout } from '../../engine/layout.js';
 import { Lowering } from '../../engine/lowering.js';
-import { chooseConvolve } from '../../engine/ops/convolution.js';
+import { chooseConvolve } from '../../engine/ops/convForms.js';
 import { conv2d, conv2dOp } from '../../engine/ops/conv2d.js';
 import {
   checkConvolution,

@@ -1,0 +1,203 @@
+/** The forms of the convolution kernels, and which of them an adapter gets: decided from shapes and adapter alone. */
+import type { DeviceTraits } from '../device.js';
+import { TEXEL_SHIFT } from '../texels.js';
+import type { Constants } from '../wgsl.js';
+
+/** Rows, columns. */
+export type Pair = readonly [number, number];
+
+/**
+ * One number for both axes, or [rows, columns].
+ * @throws Error when it is neither, or below `least`
+ */
+export function pair(what: string, value: number | readonly number[], least: number): Pair {
+  const both = typeof value === 'number' ? [value, value] : value;
+  if (!Array.isArray(both) || both.length !== 2 || both.some((v) => !Number.isInteger(v) || v < least)) {
+    const given = JSON.stringify(value);
+    throw new Error(`${what} is ${given}; it has to be a whole number from ${least} up, or two: [rows, columns]`);
+  }
+  return [both[0], both[1]];
+}
+
+/** How output and input pixels of a convolution belong together. */
+export interface Geometry {
+  readonly kernel: Pair;
+  readonly stride: Pair;
+  /** May be negative, which crops. */
+  readonly padding: Pair;
+  /** The stride spreads the input's pixels instead of skipping some: conv2d's gradient for its input. */
+  readonly transposed: boolean;
+}
+
+const is3x3 = ({ kernel, stride, transposed }: Geometry): boolean =>
+  !transposed && kernel[0] === 3 && kernel[1] === 3 && stride[0] === 1 && stride[1] === 1;
+
+/** The rule's favourite, the first of the forms, unless the device is told another (`FormChooser`). */
+function pick<F extends { shader: string; constants: Constants }>(
+  { choose }: DeviceTraits,
+  work: readonly unknown[],
+  forms: readonly F[],
+): F {
+  if (!choose || forms.length === 1) return forms[0];
+  const names = forms.map(({ shader, constants }) => `${shader} ${JSON.stringify(constants)}`);
+  return forms[choose(JSON.stringify(work), names) ?? 0];
+}
+
+export interface ConvolveForm {
+  shader: string;
+  constants: Constants;
+  /** Output pixels and channels of a workgroup; of the plain form, of a thread. */
+  pixels: number;
+  channels: number;
+  /** Rows and columns of the pixels, where they are a tile. */
+  tile?: Pair;
+}
+
+/**
+ * The form of `convolve`, decided from shapes and adapter alone.
+ * @param height, width, channels of the output, channels in whole vec4s
+ * @param texels whether textures can stand in for x and w
+ * @param reduction channels of x, in whole vec4s; the rule does not depend on it, a measured choice does
+ */
+export function chooseConvolve(
+  traits: DeviceTraits,
+  geometry: Geometry,
+  [batch, channels, height, width]: readonly number[],
+  texels = false,
+  reduction = channels,
+): ConvolveForm {
+  const work = ['convolve', geometry, reduction, batch, channels, height, width, texels];
+  if (traits.kernels === 'plain') return { shader: 'conv2dPlain', constants: {}, pixels: 1, channels: 4 };
+  // What matrix units are not for goes to the tiled kernels.
+  if (traits.kernels === 'tiled' || traits.kernels === 'matrix') {
+    // The larger tile has the better ratio of arithmetic to loads; the smaller one fills more of the adapter.
+    const groups = Math.ceil((batch * height * width) / 64) * Math.ceil(channels / 64);
+    const forms = (groups >= 256 ? [64, 32] : [32, 64]).map((size) => {
+      const perThread = size / 8;
+      const constants = { PIXELS: size, CHANNELS: size, THREAD_PIXELS: perThread, THREAD_CHANNELS: perThread };
+      return { shader: 'conv2dTiled', constants, pixels: size, channels: size };
+    });
+    return pick(traits, work, forms);
+  }
+  return pick(traits, work, subgroupForms(traits, geometry, [batch, channels, height, width], texels));
+}
+
+/** Register tiles of the subgroup forms: [rows, columns, vectors of channels] of the 3x3 form, [pixels, vectors] of the other. */
+const TILES = [
+  [8, 8, 2],
+  [8, 8, 1],
+  [4, 4, 4],
+] as const;
+const RUNS = [
+  [16, 4],
+  [32, 2],
+  [32, 1],
+] as const;
+
+/** The forms by estimated cycles of the adapter, the least first: a multiply-add is one, and a load that of so many. */
+function subgroupForms(
+  { subgroupSize: lanes, maxWorkgroups }: DeviceTraits,
+  geometry: Geometry,
+  [batch, channels, height, width]: readonly number[],
+  texels: boolean,
+): ConvolveForm[] {
+  const load = texels ? 16 : 110;
+  const TEXELS = texels ? TEXEL_SHIFT : 0;
+  const blocks = (vectors: number): number => Math.ceil(channels / (lanes * vectors));
+  const forms: { cost: number; form: ConvolveForm }[] = [];
+  for (const [pixels, vectors] of RUNS) {
+    const size = Math.max(pixels, lanes);
+    // For each quad of input channels and tap.
+    const tile = size * vectors * 4 + load * (size / lanes + vectors);
+    forms.push({
+      cost: (9 * tile * (batch * height * width * blocks(vectors))) / size,
+      form: {
+        shader: 'conv2dSubgroup',
+        constants: { LANES: lanes, PIXELS: size, VECTORS: vectors, TEXELS },
+        pixels: size,
+        channels: lanes * vectors,
+      },
+    });
+  }
+  for (const [rows, columns, vectors] of is3x3(geometry) ? TILES : []) {
+    // Loads from buffers are so much code that a second vector loses (19.6 instead of 21.1 GFLOP/s at 8x8 pixels).
+    if (vectors > 1 && !texels) continue;
+    const [down, across] = [Math.ceil(height / rows), Math.ceil(width / columns)];
+    if (batch * down > maxWorkgroups) continue;
+    const border = (rows + 2) * (columns + 2);
+    const tile = 36 * rows * columns * vectors + load * (Math.ceil(border / lanes) + 9 * vectors);
+    forms.push({
+      cost: tile * batch * down * across * blocks(vectors),
+      form: {
+        shader: 'conv2dSubgroup3x3',
+        constants: { LANES: lanes, ROWS: rows, COLUMNS: columns, VECTORS: vectors, TEXELS },
+        pixels: rows * columns,
+        channels: lanes * vectors,
+        tile: [rows, columns],
+      },
+    });
+  }
+  // Stable, so that the first of equals stays first.
+  return forms.sort((a, b) => a.cost - b.cost).map(({ form }) => form);
+}
+
+export interface FilterGradientForm {
+  shader: string;
+  constants: Constants;
+  /** Output channels and rows (tap and input quad) of a workgroup. */
+  channels: number;
+  rows: number;
+  /** A split takes a multiple of `step` units of the sum, `least` or more. A unit is a pixel, or a column of pixels. */
+  step: number;
+  least: number;
+  /** Output pixels of a column, where the units are columns. */
+  columns?: number;
+}
+
+/**
+ * The form of `filterGradient`, decided from shapes and adapter alone.
+ * @param sizes of x, then of dy, all that a measured choice may depend on
+ * @param texels whether textures can stand in for x and dy
+ */
+export function chooseFilterGradient(
+  traits: DeviceTraits,
+  geometry: Geometry,
+  sizes: readonly number[],
+  texels = false,
+): FilterGradientForm {
+  const { kernels, subgroupSize: lanes } = traits;
+  const name = 'conv2dWeightGradient';
+  if (kernels === 'plain') {
+    return { shader: `${name}Plain`, constants: {}, channels: 1, rows: 1, step: 1, least: Infinity };
+  }
+  if (kernels === 'tiled' || kernels === 'matrix') {
+    return { shader: `${name}Tiled`, constants: {}, channels: 64, rows: 16, step: 16, least: 256 };
+  }
+  const TEXELS = texels ? TEXEL_SHIFT : 0;
+  const general = {
+    shader: `${name}Subgroup`,
+    constants: { LANES: lanes, ROWS: 4, TEXELS },
+    channels: 4 * lanes,
+    rows: 4,
+    step: lanes,
+    least: 64,
+  };
+  if (!is3x3(geometry)) return general;
+  const [parts, columns] = [2, 4];
+  const special: Omit<FilterGradientForm, 'step' | 'least'> = texels
+    ? {
+        shader: `${name}Texels3x3`,
+        constants: { LANES: lanes, PARTS: parts, COLUMNS: columns, TEXELS },
+        channels: (4 * lanes) / parts,
+        rows: parts * 9,
+        columns,
+      }
+    : {
+        shader: `${name}Subgroup3x3`,
+        constants: { LANES: lanes, QUADS: 2 },
+        channels: lanes,
+        rows: 2 * 9,
+        columns: lanes - 2,
+      };
+  return pick(traits, ['filterGradient', geometry, ...sizes, texels], [{ ...special, step: 1, least: 1 }, general]);
+}
