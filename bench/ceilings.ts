@@ -3,8 +3,8 @@ import type { Device } from '../engine/device.js';
 import { Graph, type Op, recordOne } from '../engine/graph.js';
 import { byteLength } from '../engine/layout.js';
 import { Plan } from '../engine/plan.js';
+import { race, type Rounds, type Timing } from '../engine/timing.js';
 import type { Cost } from './cost.js';
-import { race, type Rounds, type Timing } from './timing.js';
 
 /** Of `ceilingFma.wgsl`. */
 const FMA = { CHAINS: 8, REPEATS: 64, LOOPS: 8 };

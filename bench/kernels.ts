@@ -1,13 +1,12 @@
 import type { Device } from '../engine/device.js';
-import { elementCount } from '../engine/layout.js';
-import { Plan } from '../engine/plan.js';
-import { Random } from '../engine/random.js';
+import { relativeError, runAlone } from '../engine/isolate.js';
+import type { Plan } from '../engine/plan.js';
 import { SettingsError } from '../engine/settings.js';
+import { race, type Rounds, type Timing } from '../engine/timing.js';
 import { type Ceilings, measureCeilings, rooflineMs } from './ceilings.js';
 import { type Cost, costOf, isConvolution } from './cost.js';
 import { type Row, round3 } from './rows.js';
-import { race, type Rounds, type Timing } from './timing.js';
-import { collectWorks, isolate, type Work, type WorkSizes } from './works.js';
+import { collectWorks, type Work, type WorkSizes } from './works.js';
 
 export interface KernelOptions extends WorkSizes, Rounds {
   /** See `isChosen`. */
@@ -100,7 +99,8 @@ async function prepare(device: Device, works: readonly Work[], allVariants: bool
   const arms: Arm[] = [];
   for (const work of works) {
     if (!isConvolution(work.node)) {
-      const { plan } = await compile(device, work);
+      // Other ops take variances and probabilities.
+      const { plan } = await runAlone(device, work.node, [0.1, 0.9]);
       arms.push({ work, variant: shadersOf(plan), plan, error: null });
       continue;
     }
@@ -108,12 +108,12 @@ async function prepare(device: Device, works: readonly Work[], allVariants: bool
     const others = [device.withKernels('tiled')];
     if (subgroupSize >= 8) others.push(device.withKernels('subgroup', false));
     if (maxTexelBytes > 0) others.push(device.withKernels('subgroup'));
-    const plain = await compile(device.withKernels('plain'), work);
+    const plain = await runAlone(device.withKernels('plain'), work.node, [-1, 1]);
     const reference = await plain.result();
     if (allVariants) arms.push({ work, variant: shadersOf(plain.plan), plan: plain.plan, error: 0 });
     else plain.plan.destroy();
     for (const other of allVariants ? others : [device]) {
-      const { plan, result } = await compile(other, work);
+      const { plan, result } = await runAlone(other, work.node, [-1, 1]);
       const variant = shadersOf(plan);
       const error = relativeError(await result(), reference);
       if (!(error <= TOLERANCE)) {
@@ -129,37 +129,3 @@ async function prepare(device: Device, works: readonly Work[], allVariants: bool
 
 const shadersOf = (plan: Plan): string =>
   [...new Set(plan.dispatches.map(({ shader, texels }) => shader + (texels.length > 0 ? ' (texels)' : '')))].join('+');
-
-/** A plan of one call with random inputs, run once. */
-async function compile(device: Device, { node }: Work): Promise<{ plan: Plan; result(): Promise<Float32Array> }> {
-  const graph = isolate(node);
-  const { outputs } = graph.nodes[0];
-  const plan = await Plan.compile(device, graph, { outputs });
-  // Other ops take variances and probabilities, which are between 0 and 1.
-  const [low, high] = isConvolution(node) ? [-1, 1] : [0.1, 0.9];
-  for (const input of graph.inputs) {
-    const random = new Random('bench', input.name);
-    const draw = input.layout === 'words' ? () => random.integer(2 ** 24) : () => random.uniform(low, high);
-    plan.write(
-      input,
-      input.layout === 'words'
-        ? new Uint8Array(Uint32Array.from({ length: elementCount(input.shape) }, draw).buffer)
-        : Float32Array.from({ length: elementCount(input.shape) }, draw),
-    );
-  }
-  plan.run();
-  return { plan, result: async () => (await plan.read(outputs[0]))[0] };
-}
-
-/** Largest difference, relative to the largest value; NaN where a value is not a number. */
-export function relativeError(got: Float32Array, reference: Float32Array): number {
-  let error = 0;
-  let largest = 0;
-  for (let i = 0; i < got.length; i++) {
-    const difference = Math.abs(got[i] - reference[i]);
-    if (Number.isNaN(difference)) return NaN;
-    error = Math.max(error, difference);
-    largest = Math.max(largest, Math.abs(reference[i]));
-  }
-  return error / largest;
-}

@@ -8,11 +8,11 @@ import type { Dtype } from '../engine/layout.js';
 import { describeMemory } from '../engine/memory.js';
 import type { Plan } from '../engine/plan.js';
 import { Random } from '../engine/random.js';
+import { median, race, type Rounds } from '../engine/timing.js';
 import { Variables } from '../engine/variables.js';
 import type { NetworkName } from '../nets/networks.js';
 import { EvaluationStep, type TrainingSettings, TrainingStep } from '../nets/steps.js';
 import { type Row, round3 } from './rows.js';
-import { median, race, type Rounds } from './timing.js';
 import { stepSettings, type WorkSizes } from './works.js';
 
 export interface StepOptions extends WorkSizes, Rounds {

@@ -1,5 +1,5 @@
-import type { Device } from '../engine/device.js';
-import type { Plan } from '../engine/plan.js';
+import type { Device } from './device.js';
+import type { Plan } from './plan.js';
 
 /** Milliseconds of one run of a plan, over the rounds. */
 export interface Timing {
