@@ -18,7 +18,9 @@ export function isolate(node: Node): Graph {
   const inputs = new Map<Tensor, Tensor>();
   // Gradients come to an optimizer in its arena; the tensors only set the order.
   const needed = variablesOf(node) ? node.inputs.filter((input) => !input.gradientOf) : node.inputs;
-  for (const input of new Set(needed)) inputs.set(input, graph.input(input.name, input.shape, input.layout));
+  for (const input of new Set(needed)) {
+    inputs.set(input, graph.input(input.name, input.shape, input.layout, input.dtype));
+  }
   const replace = (value: unknown): unknown => {
     if (value instanceof Tensor) return inputs.get(value);
     if (Array.isArray(value)) return value.map(replace);
@@ -28,7 +30,7 @@ export function isolate(node: Node): Graph {
   graph.record(
     node.op,
     needed.map((input) => inputs.get(input)!),
-    node.outputs.map(({ shape, layout, name }) => ({ shape, layout, name })),
+    node.outputs.map(({ shape, layout, name, dtype }) => ({ shape, layout, name, dtype })),
     replace(node.attributes),
   );
   return graph;

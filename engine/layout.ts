@@ -18,7 +18,7 @@ export type Layout = 'image' | 'vector' | 'filter' | 'transposedFilter' | 'words
 
 export type Shape = readonly number[];
 
-/** How an image's numbers are stored. Vectors, filters and whatever the host writes are f32, words u32. */
+/** How an image's numbers are stored. Vectors and filters are f32, words u32. */
 export type Dtype = 'f32' | 'f16';
 
 /** WGSL's name for four channels as they are stored: what a shader's `Quad` stands for. A `Scalar` is the dtype itself. */
@@ -137,5 +137,23 @@ export function fromHalves(halves: Uint16Array): Float32Array {
     if (exponent === 0) return sign * fraction * 2 ** -24;
     if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
     return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  });
+}
+
+/** Numbers as f16, rounded to the nearest, and between two to the even one. */
+export function toHalves(values: Float32Array): Uint16Array {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  return Uint16Array.from(values, (value, i) => {
+    const sign = (words[i] >>> 16) & 0x8000;
+    const size = Math.abs(value);
+    if (!(size < 65520)) return sign | (Number.isNaN(value) ? 0x7e00 : 0x7c00);
+    // The smallest normal number has the exponent -14; all below it have the step of that one.
+    const exponent = Math.max(((words[i] >>> 23) & 255) - 127, -14);
+    const steps = size * 2 ** (10 - exponent);
+    const below = Math.floor(steps);
+    const rest = steps - below;
+    const rounded = rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
+    // A fraction that is rounded up to a whole carries into the exponent.
+    return sign | (((exponent + 14) << 10) + rounded);
   });
 }

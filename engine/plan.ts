@@ -7,7 +7,7 @@ import { bind, makeTexels, packUniforms, type Place, placeOf, type Places, reque
 import type { Device } from './device.js';
 import { useFirst } from './firstUse.js';
 import type { Graph, Node, Tensor } from './graph.js';
-import { fromHalves, pack, unpack } from './layout.js';
+import { fromHalves, pack, toHalves, unpack } from './layout.js';
 import type { Storage } from './lowering.js';
 import type { MemoryReport } from './memory.js';
 import { firstNonFinite, type NonFinite, type NumericsChecks } from './numerics.js';
@@ -135,11 +135,9 @@ export class Plan {
     }
     const count = input.shape.reduce((product, size) => product * size, 1);
     if (values.length !== count) throw new Error(`${input}: ${values.length} values given, ${count} needed`);
-    this.device.gpu.queue.writeBuffer(
-      place.buffer,
-      0,
-      pack(input.shape, input.layout, values) as Float32Array<ArrayBuffer>,
-    );
+    const packed = pack(input.shape, input.layout, values);
+    const stored = input.dtype === 'f16' ? toHalves(packed as Float32Array) : packed;
+    this.device.gpu.queue.writeBuffer(place.buffer, 0, stored as Float32Array<ArrayBuffer>);
   }
 
   /**

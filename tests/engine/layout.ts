@@ -1,6 +1,16 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { byteLength, checkShape, elementCount, type Layout, pack, type Shape, unpack } from '../../engine/layout.js';
+import {
+  byteLength,
+  checkShape,
+  elementCount,
+  fromHalves,
+  type Layout,
+  pack,
+  type Shape,
+  toHalves,
+  unpack,
+} from '../../engine/layout.js';
 
 const test = suite('layout');
 
@@ -36,6 +46,24 @@ test('a filter and its transposed form hold the same numbers by role', () => {
   const transposed = pack([3, 2, 1, 1], 'transposedFilter', [1, 4, 2, 5, 3, 6]);
   assert.equal([...filter], [...transposed]);
   assert.equal([...filter], [1, 2, 3, 0, 4, 5, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+});
+
+test('every f16 comes back as it went, and what lies between goes to the nearest, then to the even one', () => {
+  const all = Uint16Array.from({ length: 65536 }, (_, bits) => bits).filter((bits) => (bits & 0x7fff) <= 0x7c00);
+  assert.equal(toHalves(fromHalves(all)), all);
+  assert.is(toHalves(Float32Array.of(NaN))[0], 0x7e00);
+  const between = [
+    1 + 2 ** -11,
+    1 + 3 * 2 ** -11,
+    1 + 1.1 * 2 ** -11,
+    2 - 2 ** -12,
+    2 ** -25,
+    3 * 2 ** -25,
+    65519,
+    1e9,
+  ];
+  const nearest = [1, 1 + 2 ** -9, 1 + 2 ** -10, 2, 0, 2 ** -23, 65504, Infinity];
+  assert.equal([...fromHalves(toHalves(Float32Array.from(between)))], nearest);
 });
 
 test('shapes that make no sense are refused', () => {
