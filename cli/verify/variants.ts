@@ -8,8 +8,8 @@ export interface Variant {
 
 export const AS_CHOSEN: Variant = { name: "the adapter's own choice", force: (device) => device };
 
-/** The most forms that the rule ever has to order: the register tiles of the subgroup convolutions. */
-const FORMS = 6;
+/** The most forms that the rule ever has to order: register tiles or workgroups' tiles, behind a kernel for certain shapes. */
+export const mostForms = ({ kernels }: DeviceTraits): number => (kernels === 'subgroup' ? 7 : 3);
 
 /** The form that the rule puts at this place, or its last. */
 const formAt =
@@ -18,7 +18,8 @@ const formAt =
     Math.min(place, forms.length - 1);
 
 /** What this adapter can run; its own choice is among the first. */
-export function variantsOf({ traits: { kernels, subgroupSize, maxTexelBytes } }: Device): Variant[] {
+export function variantsOf({ traits }: Device): Variant[] {
+  const { subgroupSize, maxTexelBytes } = traits;
   const subgroups = subgroupSize >= 8;
   const variants: Variant[] = [
     { name: 'plain convolutions', force: (device) => device.withKernels('plain') },
@@ -35,7 +36,7 @@ export function variantsOf({ traits: { kernels, subgroupSize, maxTexelBytes } }:
     name: 'general kernels where channels are few',
     force: (device) => device.withHabits({ fewChannels: false }),
   });
-  const forms = kernels === 'subgroup' ? FORMS : 2;
+  const forms = mostForms(traits);
   for (let place = 1; place < forms; place++) {
     const name = `form ${place + 1} of ${forms} in the order of the rule`;
     variants.push({ name, force: (device) => device.withHabits({ choose: formAt(place) }) });

@@ -1,5 +1,6 @@
 /** The forms of the convolution kernels, and which of them an adapter gets: decided from shapes and adapter alone. */
 import type { DeviceTraits } from '../device.js';
+import type { Dtype } from '../layout.js';
 import { TEXEL_SHIFT } from '../texels.js';
 import type { Constants } from '../wgsl.js';
 
@@ -32,15 +33,54 @@ export interface Geometry {
 const is3x3 = ({ kernel, stride, transposed }: Geometry): boolean =>
   !transposed && kernel[0] === 3 && kernel[1] === 3 && stride[0] === 1 && stride[1] === 1;
 
-/** The rule's favourite, the first of the forms, unless the device is told another (`FormChooser`). */
+/** A kernel for certain shapes alone, which dispatches itself. */
+export interface OwnForm {
+  shader: string;
+  constants: Constants;
+  lower(): void;
+}
+
+/** Those that apply. */
+export const ownForms = (...offers: readonly (readonly [applies: boolean, shader: string, lower: () => void])[]) =>
+  offers.flatMap(([applies, shader, lower]): OwnForm[] => (applies ? [{ shader, constants: {}, lower }] : []));
+
+/** What a measured choice may depend on besides geometry and sizes. */
+export interface Operands {
+  /** Whether textures can stand in for what is read. */
+  texels?: boolean;
+  dtype?: Dtype;
+  /** Forms for these shapes alone; the rule prefers them to all others, the first of them most. */
+  own?: readonly OwnForm[];
+}
+
+/** The rule's favourite, the first of these, unless the device is told another (`FormChooser`). */
 function pick<F extends { shader: string; constants: Constants }>(
   { choose }: DeviceTraits,
-  work: readonly unknown[],
-  forms: readonly F[],
-): F {
+  work: string,
+  own: readonly OwnForm[],
+  others: readonly F[],
+): F | OwnForm {
+  const forms = [...own, ...others];
   if (!choose || forms.length === 1) return forms[0];
-  const names = forms.map(({ shader, constants }) => `${shader} ${JSON.stringify(constants)}`);
-  return forms[choose(JSON.stringify(work), names) ?? 0];
+  const names = forms.map(({ shader, constants }) =>
+    [shader, ...Object.entries(constants).map(([name, value]) => `${name}=${value}`)].join(' '),
+  );
+  return forms[choose(work, names) ?? 0];
+}
+
+/** Names a work by all that a measured choice may depend on. */
+function nameWork(
+  pass: string,
+  sizes: string,
+  geometry: Geometry,
+  { texels, dtype = 'f32', own = [] }: Operands,
+): string {
+  const { kernel, stride, padding, transposed } = geometry;
+  const words = [pass, sizes, ...[kernel, stride, padding].map((axes, i) => 'ksp'[i] + axes.join('x')), dtype];
+  if (transposed) words.push('transposed');
+  if (texels) words.push('texels');
+  // Whether these are among the forms depends on more than sizes.
+  return [...words, ...own.map(({ shader }) => shader)].join(' ');
 }
 
 export interface ConvolveForm {
@@ -56,17 +96,16 @@ export interface ConvolveForm {
 /**
  * The form of `convolve`, decided from shapes and adapter alone.
  * @param height, width, channels of the output, channels in whole vec4s
- * @param texels whether textures can stand in for x and w
  * @param reduction channels of x, in whole vec4s; the rule does not depend on it, a measured choice does
  */
 export function chooseConvolve(
   traits: DeviceTraits,
   geometry: Geometry,
   [batch, channels, height, width]: readonly number[],
-  texels = false,
-  reduction = channels,
-): ConvolveForm {
-  const work = ['convolve', geometry, reduction, batch, channels, height, width, texels];
+  { reduction = channels, ...operands }: Operands & { reduction?: number } = {},
+): ConvolveForm | OwnForm {
+  const { texels = false, own = [] } = operands;
+  const work = nameWork('convolve', `N${batch} ${reduction}->${channels} ${height}x${width}`, geometry, operands);
   if (traits.kernels === 'plain') return { shader: 'conv2dPlain', constants: {}, pixels: 1, channels: 4 };
   // What matrix units are not for goes to the tiled kernels.
   if (traits.kernels === 'tiled' || traits.kernels === 'matrix') {
@@ -77,9 +116,10 @@ export function chooseConvolve(
       const constants = { PIXELS: size, CHANNELS: size, THREAD_PIXELS: perThread, THREAD_CHANNELS: perThread };
       return { shader: 'conv2dTiled', constants, pixels: size, channels: size };
     });
-    return pick(traits, work, forms);
+    return pick(traits, work, own, forms);
   }
-  return pick(traits, work, subgroupForms(traits, geometry, [batch, channels, height, width], texels));
+  const forms = subgroupForms(traits, geometry, [batch, channels, height, width], texels);
+  return pick(traits, work, own, forms);
 }
 
 /** Register tiles of the subgroup forms: [rows, columns, vectors of channels] of the 3x3 form, [pixels, vectors] of the other. */
@@ -156,22 +196,25 @@ export interface FilterGradientForm {
 
 /**
  * The form of `filterGradient`, decided from shapes and adapter alone.
- * @param sizes of x, then of dy, all that a measured choice may depend on
- * @param texels whether textures can stand in for x and dy
+ * @param x, dy their sizes
  */
 export function chooseFilterGradient(
   traits: DeviceTraits,
   geometry: Geometry,
-  sizes: readonly number[],
-  texels = false,
-): FilterGradientForm {
+  x: readonly number[],
+  dy: readonly number[],
+  operands: Operands = {},
+): FilterGradientForm | OwnForm {
+  const { texels = false, own = [] } = operands;
+  const work = nameWork('filterGradient', `${x.join('x')} ${dy.join('x')}`, geometry, operands);
   const { kernels, subgroupSize: lanes } = traits;
   const name = 'conv2dWeightGradient';
   if (kernels === 'plain') {
     return { shader: `${name}Plain`, constants: {}, channels: 1, rows: 1, step: 1, least: Infinity };
   }
   if (kernels === 'tiled' || kernels === 'matrix') {
-    return { shader: `${name}Tiled`, constants: {}, channels: 64, rows: 16, step: 16, least: 256 };
+    const tiled = { shader: `${name}Tiled`, constants: {}, channels: 64, rows: 16, step: 16, least: 256 };
+    return pick(traits, work, own, [tiled]);
   }
   const TEXELS = texels ? TEXEL_SHIFT : 0;
   const general = {
@@ -182,7 +225,7 @@ export function chooseFilterGradient(
     step: lanes,
     least: 64,
   };
-  if (!is3x3(geometry)) return general;
+  if (!is3x3(geometry)) return pick(traits, work, own, [general]);
   const [parts, columns] = [2, 4];
   const special: Omit<FilterGradientForm, 'step' | 'least'> = texels
     ? {
@@ -199,5 +242,5 @@ export function chooseFilterGradient(
         rows: 2 * 9,
         columns: lanes - 2,
       };
-  return pick(traits, ['filterGradient', geometry, ...sizes, texels], [{ ...special, step: 1, least: 1 }, general]);
+  return pick(traits, work, own, [{ ...special, step: 1, least: 1 }, general]);
 }
