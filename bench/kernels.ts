@@ -1,5 +1,5 @@
 import type { Device } from '../engine/device.js';
-import { relativeError, runAlone } from '../engine/isolate.js';
+import { relativeError, roundingOf, runAlone } from '../engine/isolate.js';
 import type { Plan } from '../engine/plan.js';
 import { SettingsError } from '../engine/settings.js';
 import { race, type Rounds, type Timing } from '../engine/timing.js';
@@ -17,9 +17,6 @@ export interface KernelOptions extends WorkSizes, Rounds {
 
 /** Works that are timed in turn; more hold more memory at once. */
 const GROUP = 6;
-
-/** Error of sums of another order, relative to the largest value; the ops' own tests have the strict bounds. */
-const TOLERANCE = 1e-4;
 
 /** Whether a work's name or shape has this word, in either case. */
 export const isChosen = (work: string, shape: string, filter = ''): boolean =>
@@ -116,7 +113,7 @@ async function prepare(device: Device, works: readonly Work[], allVariants: bool
       const { plan, result } = await runAlone(other, work.node, [-1, 1]);
       const variant = shadersOf(plan);
       const error = relativeError(await result(), reference);
-      if (!(error <= TOLERANCE)) {
+      if (!(error <= roundingOf(work.node))) {
         throw new Error(
           `${work.name} ${work.shape}: ${variant} differs from the plain kernels by ${error} of the largest value`,
         );
