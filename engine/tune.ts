@@ -15,12 +15,17 @@ import { race, type Rounds, type Timing } from './timing.js';
 /** Names of forms by work. */
 export type Choices = Readonly<Record<string, string>>;
 
-/** A chooser that follows choices. The rule decides about works that they do not name, and instead of forms that are no longer offered. */
+/**
+ * A chooser that follows choices; the rule decides about works that they do not name.
+ * @param onGone told of a form that there is no longer: the rule decides there, too
+ */
 export const following =
-  (choices: Choices): FormChooser =>
+  (choices: Choices, onGone?: (work: string, form: string) => void): FormChooser =>
   (work, forms) => {
     const place = forms.indexOf(choices[work]);
-    return place < 0 ? undefined : place;
+    if (place >= 0) return place;
+    if (work in choices) onGone?.(work, choices[work]);
+    return undefined;
   };
 
 /** A work that more than one form can do. */
