@@ -33,13 +33,9 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
+#texels 1 x Quad
+#texels 2 dy Quad
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;
-
-fn place(i: u32) -> vec2u {
-  return vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS);
-}
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
@@ -76,17 +72,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     var iy = -params.padTop;
 #for k in 0..2
 #for g in 0..(COLUMNS + 1) / (LANES / PARTS) + 1
-    var x${k}_${g} = select(vec4f(), textureLoad(x, place(u32(at + shift${g}))), inside${g} && iy >= 0 && iy < height);
+    var x${k}_${g} = select(vec4f(), loadX(u32(at + shift${g})), inside${g} && iy >= 0 && iy < height);
 #end
     iy++;
     at += rowStep;
 #end
     for (var oy = 0u; oy < params.outputHeight; oy++) {
 #for g in 0..(COLUMNS + 1) / (LANES / PARTS) + 1
-      let x2_${g} = select(vec4f(), textureLoad(x, place(u32(at + shift${g}))), inside${g} && iy >= 0 && iy < height);
+      let x2_${g} = select(vec4f(), loadX(u32(at + shift${g})), inside${g} && iy >= 0 && iy < height);
 #end
 #for j in 0..COLUMNS
-      let d${j} = select(vec4f(), textureLoad(dy, place(dyAt + ${j}u * params.outputQuads)),
+      let d${j} = select(vec4f(), loadDy(dyAt + ${j}u * params.outputQuads),
         left + ${j}u < params.outputWidth);
 #end
 #for ky in 0..3
