@@ -33,16 +33,6 @@ struct Params {
   unitsPerSplit: u32,
 }
 
-#if VECTOR == 1
-alias Channels = f32;
-#end
-#if VECTOR == 2
-alias Channels = vec2f;
-#end
-#if VECTOR == 4
-alias Channels = vec4f;
-#end
-
 @group(0) @binding(0) var<uniform> params: Params;
 #texels 1 x Quad
 #texels 2 dy Stored VECTOR
@@ -94,7 +84,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for j in 0..COLUMNS
     {
       let past = left + ${j}u >= params.outputWidth;
-      let d = select(loadDy(select(first + ${j}u * channels, 0u, past) / ${VECTOR}u), Channels(), past);
+      let d = select(loadDy(select(first + ${j}u * channels, 0u, past) / ${VECTOR}u), Slots(), past);
 #for k in 0..TAP_ROWS
 #for kx in 0..KERNEL_WIDTH
 #for c in 0..INPUTS
