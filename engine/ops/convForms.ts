@@ -142,6 +142,7 @@ export function chooseConvolve(
 const TILES = [
   [8, 8, 2],
   [8, 8, 1],
+  [4, 8, 1],
   [4, 4, 4],
 ] as const;
 const RUNS = [
@@ -179,6 +180,8 @@ function subgroupForms(
   for (const [rows, columns, vectors] of is3x3(geometry) ? TILES : []) {
     // Loads from buffers are so much code that a second vector loses (19.6 instead of 21.1 GFLOP/s at 8x8 pixels).
     if (vectors > 1 && !texels) continue;
+    // From textures 4x8 pixels are as fast, and compiled in less than half the time (0.7 instead of 1.7 s at 16 lanes).
+    if (vectors === 1 && (rows === 8) === texels) continue;
     const [down, across] = [Math.ceil(height / rows), Math.ceil(width / columns)];
     if (batch * down > maxWorkgroups) continue;
     const border = (rows + 2) * (columns + 2);
@@ -247,12 +250,13 @@ export function chooseFilterGradient(
   };
   if (!is3x3(geometry)) return pick(traits, work, own, [general]);
   const vector = widthFor(vec4s(dy[1]) * 4, lanes);
-  const inputs = 4 / vector;
+  // Fewer sums at 16 lanes, where 144 take 2 s to compile and 72 0.7; only lanes of four channels gain much by them.
+  const inputs = lanes > 8 ? Math.max(1, 2 / vector) : 4 / vector;
   const ofColumns = { step: 1, least: 1 };
-  // A load of 16 lanes costs several of 8 lanes each; more columns share those of x, and halve what passes through the sums. A map of 4
-  // columns leaves half of them idle (128->128 4x4 N=4, 16 lanes, two cores of a 2.6 GHz Zen 4: 0.70 instead of 0.50 ms).
+  // A load of 16 lanes costs several of 8 lanes each; more columns share those of x, and halve what passes through the sums. A map of
+  // 4 columns leaves half of them idle (128->128 4x4 N=4: 0.70 instead of 0.50 ms), and yet is not worth another kernel to compile.
   const special = texels
-    ? (lanes > 8 && dy[3] > 4 ? [8, 4] : [4, 8]).map((columns) => ({
+    ? (lanes > 8 ? [8, 4] : [4, 8]).map((columns) => ({
         shader: `${name}Texels3x3`,
         constants: { LANES: lanes, QUADS: inputs, VECTOR: vector, COLUMNS: columns, TEXELS },
         channels: vector * lanes,
