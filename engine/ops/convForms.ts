@@ -127,16 +127,30 @@ export function chooseConvolve(
   if (traits.kernels === 'tiled' || traits.kernels === 'matrix') {
     // The larger tile has the better ratio of arithmetic to loads; the smaller one fills more of the adapter.
     const groups = Math.ceil((batch * height * width) / 64) * Math.ceil(channels / 64);
-    const forms = (groups >= 256 ? [64, 32] : [32, 64]).map((size) => {
-      const perThread = size / 8;
-      const constants = { PIXELS: size, CHANNELS: size, THREAD_PIXELS: perThread, THREAD_CHANNELS: perThread };
-      return { shader: 'conv2dTiled', constants, pixels: size, channels: size };
+    const [large, small, ...others] = WORKGROUP_TILES;
+    const tiles = groups >= 256 ? [large, small, ...others] : [small, large, ...others];
+    const forms = tiles.map(([pixels, channels, THREAD_PIXELS, THREAD_CHANNELS]) => {
+      const constants = { PIXELS: pixels, CHANNELS: channels, THREAD_PIXELS, THREAD_CHANNELS };
+      return { shader: 'conv2dTiled', constants, pixels, channels };
     });
     return pick(traits, work, own, forms);
   }
   const forms = subgroupForms(traits, geometry, [batch, channels, height, width], texels);
   return pick(traits, work, own, forms);
 }
+
+/**
+ * Tiles of the tiled form: pixels and channels of a workgroup, and of a thread. The rule takes one of the first two; the others, which
+ * no graphics card has measured yet, are there to be measured. 128 and 64 are what 16 KiB of workgroup memory hold.
+ */
+const WORKGROUP_TILES = [
+  [64, 64, 8, 8],
+  [32, 32, 4, 4],
+  [128, 64, 8, 8],
+  [64, 128, 8, 8],
+  [128, 32, 8, 4],
+  [64, 32, 8, 4],
+] as const;
 
 /** Register tiles of the subgroup forms: [rows, columns, channels of a lane] of the 3x3 form, [pixels, channels of a lane] of the other. */
 const TILES = [
