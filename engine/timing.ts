@@ -6,7 +6,7 @@ export interface Timing {
   best: number;
   median: number;
   worst: number;
-  /** Median of the sums over the dispatches by the adapter's own clock; undefined where it was not asked. */
+  /** Median of the sums over the dispatches by the adapter's own clock; undefined where nobody asked it, or it has no timestamps. */
   gpu?: number;
 }
 
