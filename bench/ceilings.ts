@@ -7,7 +7,7 @@ import type { Cost } from './cost.js';
 import { race, type Rounds, type Timing } from './timing.js';
 
 /** Of `ceilingFma.wgsl`. */
-const FMA = { CHAINS: 8, REPEATS: 64, LOOPS: 8 };
+const FMA = { CHAINS: 12, REPEATS: 32, LOOPS: 16 };
 const FLOP_OF_AN_INVOCATION = 2 * FMA.CHAINS * FMA.REPEATS * FMA.LOOPS;
 /** vec4f that an invocation of `ceilingCopy.wgsl` copies. */
 const RUN = 8;
