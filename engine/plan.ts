@@ -7,8 +7,8 @@ import { bind, makeTexels, packUniforms, type Place, placeOf, type Places, reque
 import type { Device } from './device.js';
 import { useFirst } from './firstUse.js';
 import type { Graph, Node, Tensor } from './graph.js';
-import { fromHalves, pack, unpack } from './layout.js';
-import type { Storage } from './lowering.js';
+import { fromHalves, pack, toHalves, unpack } from './layout.js';
+import type { Dispatch, Storage } from './lowering.js';
 import type { MemoryReport } from './memory.js';
 import { firstNonFinite, type NonFinite, type NumericsChecks } from './numerics.js';
 import { copyTexels } from './texels.js';
@@ -17,6 +17,8 @@ interface Command {
   /** The recorded call that it belongs to; undefined for what checks and tests put in between. */
   source: Node | undefined;
   shader: string;
+  /** What is baked into it. */
+  constants: Dispatch['constants'];
   pipeline: GPUComputePipeline;
   bindGroup: GPUBindGroup;
   workgroups: readonly [number, number, number];
@@ -100,6 +102,7 @@ export class Plan {
       const commands = dispatches.map((dispatch, i) => ({
         source: dispatch.source,
         shader: dispatch.shader,
+        constants: dispatch.constants,
         pipeline: pipelines[i].pipeline,
         bindGroup: bind(device, dispatch, pipelines[i], places, uniforms[i], texels.viewsOf(dispatch)),
         workgroups: dispatch.workgroups,
@@ -115,7 +118,7 @@ export class Plan {
   }
 
   /** What is dispatched, in order, for profiles. */
-  get dispatches(): readonly Pick<Command, 'source' | 'shader' | 'texels'>[] {
+  get dispatches(): readonly Pick<Command, 'source' | 'shader' | 'constants' | 'texels'>[] {
     return this.commands;
   }
 
@@ -135,11 +138,9 @@ export class Plan {
     }
     const count = input.shape.reduce((product, size) => product * size, 1);
     if (values.length !== count) throw new Error(`${input}: ${values.length} values given, ${count} needed`);
-    this.device.gpu.queue.writeBuffer(
-      place.buffer,
-      0,
-      pack(input.shape, input.layout, values) as Float32Array<ArrayBuffer>,
-    );
+    const packed = pack(input.shape, input.layout, values);
+    const stored = input.dtype === 'f16' ? toHalves(packed) : packed;
+    this.device.gpu.queue.writeBuffer(place.buffer, 0, stored as Float32Array<ArrayBuffer>);
   }
 
   /**
