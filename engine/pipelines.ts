@@ -1,13 +1,12 @@
 import type { Platform } from './device.js';
-import { type Constants, specialise } from './wgsl.js';
+import { type Constants, specialise, texelsDirective } from './wgsl.js';
 
 /** What a shader file declares, read from its text so that the host cannot disagree with it. */
 export interface ShaderInterface {
   /** Fields of `struct Params`, in order. */
   params: { name: string; type: 'u32' | 'i32' | 'f32' }[];
   /**
-   * Storage bindings by variable name; those that are textures in some form of the shader are read-only. `element` is what the
-   * array is of.
+   * Storage bindings by variable name, those of `#texels` among them. `element` is what the array is of.
    */
   storage: Map<string, { binding: number; writable: boolean; element: string }>;
 }
@@ -44,11 +43,9 @@ export function readInterface(shader: string, source: string): ShaderInterface {
   )) {
     storage.set(name, { binding: Number(binding), writable: access === 'read_write', element });
   }
-  for (const [, binding, name] of source.matchAll(
-    /@group\(0\)\s*@binding\((\d+)\)\s*var\s+(\w+)\s*:\s*texture_storage_2d<rgba32float,\s*read>/g,
-  )) {
-    // A shader that reads both has said what its buffer holds; texels are f32.
-    if (!storage.has(name)) storage.set(name, { binding: Number(binding), writable: false, element: 'vec4f' });
+  for (const line of source.split('\n')) {
+    const texels = texelsDirective(line);
+    if (texels) storage.set(texels.name, { binding: texels.binding, writable: false, element: texels.element });
   }
   return { params, storage };
 }

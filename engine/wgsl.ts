@@ -4,10 +4,14 @@
  *
  *     #for i in 0..TILE       lines repeated with i = 0 .. TILE-1, up to the matching #end
  *     #if LANES > 8           lines kept when the expression is not 0, up to #else or #end
+ *     #texels 1 x Quad        the read-only binding 1, an array of Quad called x, and the function loadX that reads an element as
+ *                             f32: from a texture where TEXELS is not 0 (`texels.ts`), else from a buffer
+ *     #texels 2 dy Stored V   the same where an element is V numbers, 1, 2 or 4 (default 4)
  *     ${i * 4 + 1}            the value of an integer expression of constants and loop variables
  *
  * Expressions know integers, + - * / % (integer division), comparisons, && || ! and parentheses. WGSL has no unrolled
- * register tiles and `subgroupBroadcast` wants a constant lane, hence the loops; there is nothing else here.
+ * register tiles and `subgroupBroadcast` wants a constant lane, hence the loops; and no way to leave open whether a binding is
+ * a buffer or a texture.
  */
 
 /** What a buffer holds, one number or some; shaders convert to and from f32. */
@@ -66,7 +70,24 @@ export function specialise(file: string, source: string, constants: Constants): 
 type Item =
   | { kind: 'text'; text: string; line: number }
   | { kind: 'for'; name: string; from: string; to: string; line: number; file: string; body: Item[] }
-  | { kind: 'if'; test: string; line: number; file: string; body: Item[]; otherwise: Item[] };
+  | { kind: 'if'; test: string; line: number; file: string; body: Item[]; otherwise: Item[] }
+  | { kind: 'texels'; declared: TexelsDirective; line: number; file: string };
+
+export interface TexelsDirective {
+  binding: number;
+  name: string;
+  /** What the buffer is an array of. */
+  element: string;
+  /** Numbers of an element, an expression. */
+  width: string;
+}
+
+/** The `#texels` of a line, if it is one. */
+export function texelsDirective(line: string): TexelsDirective | undefined {
+  const [, binding, name, element, width = '4'] =
+    /^\s*#texels\s+(\d+)\s+(\w+)\s+([\w<>]+)(?:\s+(.+?))?\s*$/.exec(line) ?? [];
+  return binding === undefined ? undefined : { binding: Number(binding), name, element, width };
+}
 
 function parse(file: string, source: string): Item[] {
   const root: Item[] = [];
@@ -88,6 +109,10 @@ function parse(file: string, source: string): Item[] {
       const item: Item = { kind: 'if', test: directive[2], line, file, body: [], otherwise: [] };
       top.body.push(item);
       open.push({ body: item.body, item });
+    } else if (directive[1] === 'texels') {
+      const declared = texelsDirective(raw);
+      if (!declared) throw fail('expected "#texels BINDING NAME ELEMENT" or "#texels BINDING NAME ELEMENT WIDTH"');
+      top.body.push({ kind: 'texels', declared, line, file });
     } else if (directive[1] === 'else') {
       if (top.item?.kind !== 'if' || top.body === top.item.otherwise) throw fail('#else without #if');
       top.body = top.item.otherwise;
@@ -113,6 +138,13 @@ function expandBlock(items: Item[], scope: Map<string, number>, emit: (text: str
       continue;
     }
     const where = `${item.file}:${item.line}`;
+    if (item.kind === 'texels') {
+      const width = evaluate(item.declared.width, scope, where);
+      if (![1, 2, 4].includes(width)) throw new Error(`${where}: an element of ${width} numbers; it has 1, 2 or 4`);
+      const lines = scope.get('TEXELS') ? fromTexture(item.declared, width) : fromBuffer(item.declared, width);
+      lines.forEach((text) => emit(text, item.line));
+      continue;
+    }
     if (item.kind === 'if') {
       expandBlock(evaluate(item.test, scope, where) ? item.body : item.otherwise, scope, emit);
       continue;
@@ -121,6 +153,33 @@ function expandBlock(items: Item[], scope: Map<string, number>, emit: (text: str
     const to = evaluate(item.to, scope, where);
     for (let i = from; i < to; i++) expandBlock(item.body, new Map(scope).set(item.name, i), emit);
   }
+}
+
+const loader = (name: string): string => `load${name[0].toUpperCase()}${name.slice(1)}`;
+const numbers = (width: number): string => (width === 1 ? 'f32' : `vec${width}f`);
+
+const fromBuffer = ({ binding, name, element }: TexelsDirective, width: number): string[] => [
+  `@group(0) @binding(${binding}) var<storage, read> ${name}: array<${element}>;`,
+  `fn ${loader(name)}(i: u32) -> ${numbers(width)} {`,
+  `  return ${numbers(width)}(${name}[i]);`,
+  `}`,
+];
+
+/** A texel is four numbers: it holds two elements of two, or four of one. */
+function fromTexture({ binding, name }: TexelsDirective, width: number): string[] {
+  const part = {
+    1: 'select(select(t.x, t.y, (i & 1u) != 0u), select(t.z, t.w, (i & 1u) != 0u), (i & 2u) != 0u)',
+    2: 'select(t.xy, t.zw, (i & 1u) != 0u)',
+    4: 't',
+  }[width]!;
+  return [
+    `@group(0) @binding(${binding}) var ${name}: texture_storage_2d<rgba32float, read>;`,
+    `fn ${loader(name)}(i: u32) -> ${numbers(width)} {`,
+    `  let at = i / ${4 / width}u;`,
+    `  let t = textureLoad(${name}, vec2u(at & ((1u << TEXELS) - 1u), at >> TEXELS));`,
+    `  return ${part};`,
+    `}`,
+  ];
 }
 
 const BINARY: Record<string, { power: number; apply: (a: number, b: number) => number }> = {

@@ -42,40 +42,9 @@ struct Params {
   hasBias: u32,
 }
 
-#if VECTOR == 1
-alias Slots = f32;
-#end
-#if VECTOR == 2
-alias Slots = vec2f;
-#end
-#if VECTOR == 4
-alias Slots = vec4f;
-#end
-
 @group(0) @binding(0) var<uniform> params: Params;
-#if TEXELS
-@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(2) var w: texture_storage_2d<rgba32float, read>;
-
-fn loadX(i: u32) -> vec4f {
-  return textureLoad(x, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
-}
-
-fn loadW(i: u32) -> vec4f {
-  return textureLoad(w, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
-}
-#else
-@group(0) @binding(1) var<storage, read> x: array<Quad>;
-@group(0) @binding(2) var<storage, read> w: array<vec4f>;
-
-fn loadX(i: u32) -> vec4f {
-  return vec4f(x[i]);
-}
-
-fn loadW(i: u32) -> vec4f {
-  return w[i];
-}
-#end
+#texels 1 x Quad
+#texels 2 w vec4f
 @group(0) @binding(3) var<storage, read> bias: array<Slots>;
 @group(0) @binding(4) var<storage, read_write> y: array<Stored>;
 

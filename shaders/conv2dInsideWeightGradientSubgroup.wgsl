@@ -40,50 +40,9 @@ struct Params {
   pixelsPerSplit: u32,
 }
 
-#if VECTOR == 1
-alias Slots = f32;
-#end
-#if VECTOR == 2
-alias Slots = vec2f;
-#end
-#if VECTOR == 4
-alias Slots = vec4f;
-#end
-
 @group(0) @binding(0) var<uniform> params: Params;
-#if TEXELS
-@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
-
-fn loadX(i: u32) -> vec4f {
-  return textureLoad(x, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
-}
-
-fn loadDy(i: u32) -> Slots {
-  let q = i / ${4 / VECTOR}u;
-  let quad = textureLoad(dy, vec2u(q & ((1u << TEXELS) - 1u), q >> TEXELS));
-#if VECTOR == 1
-  return select(select(quad.x, quad.y, (i & 1u) != 0u), select(quad.z, quad.w, (i & 1u) != 0u), (i & 2u) != 0u);
-#end
-#if VECTOR == 2
-  return select(quad.xy, quad.zw, (i & 1u) != 0u);
-#end
-#if VECTOR == 4
-  return quad;
-#end
-}
-#else
-@group(0) @binding(1) var<storage, read> x: array<Quad>;
-@group(0) @binding(2) var<storage, read> dy: array<Stored>;
-
-fn loadX(i: u32) -> vec4f {
-  return vec4f(x[i]);
-}
-
-fn loadDy(i: u32) -> Slots {
-  return Slots(dy[i]);
-}
-#end
+#texels 1 x Quad
+#texels 2 dy Stored VECTOR
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;
 
 @compute @workgroup_size(LANES)

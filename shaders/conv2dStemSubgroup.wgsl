@@ -35,41 +35,10 @@ struct Params {
   hasBias: u32,
 }
 
-#if VECTOR == 1
-alias Channels = f32;
-#end
-#if VECTOR == 2
-alias Channels = vec2f;
-#end
-#if VECTOR == 4
-alias Channels = vec4f;
-#end
-
 @group(0) @binding(0) var<uniform> params: Params;
-#if TEXELS
-@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(2) var w: texture_storage_2d<rgba32float, read>;
-
-fn loadX(i: u32) -> vec4f {
-  return textureLoad(x, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
-}
-
-fn loadW(i: u32) -> vec4f {
-  return textureLoad(w, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
-}
-#else
-@group(0) @binding(1) var<storage, read> x: array<Quad>;
-@group(0) @binding(2) var<storage, read> w: array<vec4f>;
-
-fn loadX(i: u32) -> vec4f {
-  return vec4f(x[i]);
-}
-
-fn loadW(i: u32) -> vec4f {
-  return w[i];
-}
-#end
-@group(0) @binding(3) var<storage, read> bias: array<Channels>;
+#texels 1 x Quad
+#texels 2 w vec4f
+@group(0) @binding(3) var<storage, read> bias: array<Slots>;
 @group(0) @binding(4) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(LANES)
@@ -94,7 +63,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let inside${g} = ix${g} >= 0 && ix${g} < inputWidth;
   let from${g} = (i32(n) * inputHeight + iy${g}) * inputWidth + ix${g};
 #end
-  var start = Channels();
+  var start = Slots();
   if (params.hasBias != 0u) {
     start = bias[oSafe / ${VECTOR}u];
   }

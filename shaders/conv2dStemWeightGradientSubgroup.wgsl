@@ -33,50 +33,9 @@ struct Params {
   unitsPerSplit: u32,
 }
 
-#if VECTOR == 1
-alias Channels = f32;
-#end
-#if VECTOR == 2
-alias Channels = vec2f;
-#end
-#if VECTOR == 4
-alias Channels = vec4f;
-#end
-
 @group(0) @binding(0) var<uniform> params: Params;
-#if TEXELS
-@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(2) var dy: texture_storage_2d<rgba32float, read>;
-
-fn loadX(i: u32) -> vec4f {
-  return textureLoad(x, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
-}
-
-fn loadDy(i: u32) -> Channels {
-  let q = i / ${4 / VECTOR}u;
-  let quad = textureLoad(dy, vec2u(q & ((1u << TEXELS) - 1u), q >> TEXELS));
-#if VECTOR == 1
-  return select(select(quad.x, quad.y, (i & 1u) != 0u), select(quad.z, quad.w, (i & 1u) != 0u), (i & 2u) != 0u);
-#end
-#if VECTOR == 2
-  return select(quad.xy, quad.zw, (i & 1u) != 0u);
-#end
-#if VECTOR == 4
-  return quad;
-#end
-}
-#else
-@group(0) @binding(1) var<storage, read> x: array<Quad>;
-@group(0) @binding(2) var<storage, read> dy: array<Stored>;
-
-fn loadX(i: u32) -> vec4f {
-  return vec4f(x[i]);
-}
-
-fn loadDy(i: u32) -> Channels {
-  return Channels(dy[i]);
-}
-#end
+#texels 1 x Quad
+#texels 2 dy Stored VECTOR
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;
 
 @compute @workgroup_size(LANES)
@@ -125,7 +84,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for j in 0..COLUMNS
     {
       let past = left + ${j}u >= params.outputWidth;
-      let d = select(loadDy(select(first + ${j}u * channels, 0u, past) / ${VECTOR}u), Channels(), past);
+      let d = select(loadDy(select(first + ${j}u * channels, 0u, past) / ${VECTOR}u), Slots(), past);
 #for k in 0..TAP_ROWS
 #for kx in 0..KERNEL_WIDTH
 #for c in 0..INPUTS

@@ -46,29 +46,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-#if TEXELS
-@group(0) @binding(1) var a: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
-
-fn loadA(i: u32) -> vec4f {
-  return textureLoad(a, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
-}
-
-fn loadB(i: u32) -> vec4f {
-  return textureLoad(b, vec2u(i & ((1u << TEXELS) - 1u), i >> TEXELS));
-}
-#else
-@group(0) @binding(1) var<storage, read> a: array<Quad>;
-@group(0) @binding(2) var<storage, read> b: array<Quad>;
-
-fn loadA(i: u32) -> vec4f {
-  return vec4f(a[i]);
-}
-
-fn loadB(i: u32) -> vec4f {
-  return vec4f(b[i]);
-}
-#end
+#texels 1 a Quad
+#texels 2 b Quad
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;
 
 @compute @workgroup_size(LANES)

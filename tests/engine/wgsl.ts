@@ -22,6 +22,18 @@ test('chooses with else', () => {
   assert.match(specialise('a.wgsl', source, { N: 3, FAST: true }).code, 'fast');
 });
 
+test('a binding of texels is a buffer or a texture, and read by one function', () => {
+  const source = 'fn f() {}\n#texels 2 dy Stored V';
+  const buffer = specialise('a.wgsl', source, { V: 2, TEXELS: 0 });
+  assert.match(buffer.code, /@binding\(2\) var<storage, read> dy: array<Stored>;\nfn loadDy\(i: u32\) -> vec2f \{/);
+  const texture = specialise('a.wgsl', source, { V: 2, TEXELS: 12 });
+  assert.match(texture.code, /@binding\(2\) var dy: texture_storage_2d<rgba32float, read>;\nfn loadDy\(i: u32\) -> vec2f \{/);
+  assert.ok(texture.lines.slice(3).every((line) => line === 2 || line === 0));
+  assert.match(specialise('a.wgsl', '#texels 1 x Quad', { TEXELS: 12 }).code, /loadX\(i: u32\) -> vec4f/);
+  assert.throws(() => specialise('a.wgsl', source, { V: 3, TEXELS: 0 }), /a\.wgsl:2: an element of 3 numbers/);
+  assert.throws(() => specialise('a.wgsl', '#texels x', {}), /a\.wgsl:1: expected "#texels/);
+});
+
 test('errors name file and line', () => {
   const message = (source: string, constants = {}): string => {
     try {
