@@ -19,7 +19,8 @@ const count = (n: number) => Float32Array.from({ length: n }, (_, i) => i + 1);
 test('every layout comes back as it went, and its pads are zero', () => {
   const cases: [Layout, Shape][] = [
     ['image', [2, 3, 5, 7]],
-    ['image', [1, 8, 1, 1]],
+    ['image', [2, 8, 1, 1]],
+    ['image', [2, 5, 1, 1]],
     ['vector', [5]],
     ['filter', [7, 3, 3, 2]],
     ['transposedFilter', [3, 7, 2, 2]],
