@@ -23,6 +23,7 @@ interface SizeFlags {
 export interface KernelFlags extends BenchFlags, SizeFlags {
   filter?: string;
   allVariants?: boolean;
+  precision?: Dtype;
 }
 
 export interface StepFlags extends BenchFlags, SizeFlags {
@@ -93,14 +94,13 @@ const COLUMNS = ['work', 'shape', 'variant', 'value', 'median', 'worst', 'unit']
 
 export async function kernels(flags: KernelFlags): Promise<number> {
   const { benchKernels, isChosen } = await import('../bench/kernels.js');
-  const { filter, allVariants = false } = flags;
+  const { adapter, filter, allVariants = false, precision = 'f32' } = flags;
   const { before, ...rest } = withOld(flags);
   // What the filter leaves out now is not missing.
   const compared = { ...rest, before: before?.filter(({ work, shape }) => isChosen(work, shape, filter)) };
-  await withDevice({ adapter: flags.adapter }, (device) =>
-    report(compared, [...COLUMNS, 'gpu', 'fraction', 'error'], (emit) =>
-      benchKernels(device, { ...sizesOf(flags), ...roundsOf(flags, 50), filter, allVariants }, emit),
-    ),
+  const options = { ...sizesOf(flags), ...roundsOf(flags, 50), filter, allVariants, precision };
+  await withDevice({ adapter, precision }, (device) =>
+    report(compared, [...COLUMNS, 'gpu', 'fraction', 'error'], (emit) => benchKernels(device, options, emit)),
   );
   return 0;
 }
