@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { identityAugmentation } from '../data/augment.js';
 import { openDevice } from '../engine/dawn.js';
 import type { Device, FormChooser } from '../engine/device.js';
-import type { Dtype } from '../engine/layout.js';
 import { describeMemory } from '../engine/memory.js';
 import type { Plan } from '../engine/plan.js';
 import { Random } from '../engine/random.js';
@@ -17,7 +16,6 @@ import { stepSettings, type WorkSizes } from './works.js';
 
 export interface StepOptions extends WorkSizes, Rounds {
   net: NetworkName;
-  precision: Dtype;
   adapter?: string;
   /** See `TrainingSettings`. */
   checkpointActivations?: boolean;
@@ -25,9 +23,8 @@ export interface StepOptions extends WorkSizes, Rounds {
   skipCompile?: boolean;
 }
 
-export const settingsOf = ({ net, precision, checkpointActivations, ...sizes }: StepOptions): TrainingSettings => ({
+export const settingsOf = ({ net, checkpointActivations, ...sizes }: StepOptions): TrainingSettings => ({
   ...stepSettings(net, sizes),
-  precision,
   checkpointActivations,
 });
 

@@ -26,6 +26,7 @@ export interface KernelFlags extends BenchFlags, SizeFlags {
   tune?: true | string;
   filter?: string;
   allVariants?: boolean;
+  precision?: Dtype;
 }
 
 export interface StepFlags extends BenchFlags, SizeFlags {
@@ -108,20 +109,20 @@ const COLUMNS = ['work', 'shape', 'variant', 'value', 'median', 'worst', 'unit']
 
 export async function kernels(flags: KernelFlags): Promise<number> {
   const { benchKernels, isChosen } = await import('../bench/kernels.js');
-  const { filter, allVariants = false } = flags;
+  const { adapter, filter, allVariants = false, precision = 'f32' } = flags;
   const { before, ...rest } = withOld(flags);
   // What the filter leaves out now is not missing.
   const compared = { ...rest, before: before?.filter(({ work, shape }) => isChosen(work, shape, filter)) };
-  await withDevice({ adapter: flags.adapter }, async (device) => {
+  const sizes = { ...sizesOf(flags), precision };
+  const options = { ...sizes, ...roundsOf(flags, 50), filter, allVariants };
+  await withDevice({ adapter, precision }, async (device) => {
     const tuned = await withForms(device, flags.tune, async () => {
       const { collectWorks } = await import('../bench/works.js');
-      const { works, destroy } = collectWorks(device, sizesOf(flags));
+      const { works, destroy } = collectWorks(device, sizes);
       destroy();
       return works.filter(({ name, shape }) => isChosen(name, shape, filter)).map(({ node }) => node);
     });
-    await report(compared, [...COLUMNS, 'gpu', 'fraction', 'error'], (emit) =>
-      benchKernels(tuned, { ...sizesOf(flags), ...roundsOf(flags, 50), filter, allVariants }, emit),
-    );
+    await report(compared, [...COLUMNS, 'gpu', 'fraction', 'error'], (emit) => benchKernels(tuned, options, emit));
   });
   return 0;
 }

@@ -23,9 +23,10 @@ const kernels = command({
   flags: {
     filter: flag('only works with this word in their name or shape', text('--filter')),
     'all-variants': {
-      describe: 'all kernels that the adapter can run, not only those it would choose',
+      describe: 'convolutions in every form that the adapter can run, not only the one that it would choose',
       boolean: true,
     },
+    precision: precision('f32'),
     tune,
     ...sizes,
     ...measuring,
