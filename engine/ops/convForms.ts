@@ -216,6 +216,12 @@ function subgroupForms(
   return forms.sort((a, b) => a.cost - b.cost).map(({ form }) => form);
 }
 
+/**
+ * Pixels of a split of a 3x3 filter's gradient, at least: writing and adding its partial filter takes about as long as the products of
+ * 30 pixels do. 64->64 N=4 at 8x8 and 16x16 take 0.8 of the time that they take with 64 and 256 pixels (llvmpipe, 16 lanes).
+ */
+const LEAST_PIXELS = 512;
+
 export interface FilterGradientForm {
   shader: string;
   constants: Constants;
@@ -266,7 +272,8 @@ export function chooseFilterGradient(
   const vector = widthFor(vec4s(dy[1]) * 4, lanes);
   // Fewer sums at 16 lanes, where 144 take 2 s to compile and 72 0.7; only lanes of four channels gain much by them.
   const inputs = lanes > 8 ? Math.max(1, 2 / vector) : 4 / vector;
-  const ofColumns = { step: 1, least: 1 };
+  const [, , height] = dy;
+  const ofColumns = (columns: number) => ({ step: 1, least: Math.ceil(LEAST_PIXELS / (height * columns)) });
   // A load of 16 lanes costs several of 8 lanes each; more columns share those of x, and halve what passes through the sums. A map of
   // 4 columns leaves half of them idle (128->128 4x4 N=4: 0.70 instead of 0.50 ms), and yet is not worth another kernel to compile.
   const special = texels
@@ -277,7 +284,7 @@ export function chooseFilterGradient(
         rows: inputs * 9,
         columns,
         vector,
-        ...ofColumns,
+        ...ofColumns(columns),
       }))
     : [
         {
@@ -286,7 +293,7 @@ export function chooseFilterGradient(
           channels: lanes,
           rows: 2 * 9,
           columns: lanes - 2,
-          ...ofColumns,
+          ...ofColumns(lanes - 2),
         },
       ];
   return pick<FilterGradientForm>(traits, work, own, [...special, general]);
