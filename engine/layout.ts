@@ -21,7 +21,7 @@ export type Shape = readonly number[];
 /** How an image's numbers are stored. Vectors, filters and whatever the host writes are f32, words u32. */
 export type Dtype = 'f32' | 'f16';
 
-/** WGSL's name for four channels as they are stored: what a shader's `Quad` stands for. A `Scalar` is the dtype itself. */
+/** WGSL's name for four channels as they are stored: what a shader's `Quad` stands for. */
 export const quadType = (dtype: Dtype): 'vec4f' | 'vec4h' => (dtype === 'f16' ? 'vec4h' : 'vec4f');
 
 /** WGSL's name for one, two or four numbers as they are stored. */

@@ -2,9 +2,9 @@
  * Texture loads. What is paid on a software adapter is the load: llvmpipe turns a load from a storage buffer into a branch, a
  * bounds check and an insert for each lane and component, about 110 cycles for a vec4f in 8 lanes; the same from a read-only
  * storage texture takes about 15 (from a sampled texture 50, from a uniform buffer no less). So a dispatch may name bindings
- * that its shader declares by `#texels`; the plan copies the memory behind them into a texture
- * first, in rows of TEXEL_WIDTH vec4f, which costs a copy loop's time (60 us for 2 MiB). conv2d 3x3 64->64 64x64 N=2 on llvmpipe
- * (Mesa 25.0.7, 8 lanes, two threads of a 2.5 GHz Xeon), GFLOP/s: 24 from buffers, 33 from sampled textures, 44 from storage textures.
+ * that its shader declares by `#texels`; the plan copies the memory behind them into a texture first, in rows of
+ * TEXEL_WIDTH vec4f, which costs a copy loop's time (60 us for 2 MiB). conv2d 3x3 64->64 64x64 N=2 on llvmpipe (Mesa 25.0.7, 8 lanes,
+ * two threads of a 2.5 GHz Xeon), GFLOP/s: 24 from buffers, 33 from sampled textures, 44 from storage textures.
  */
 import type { Binding, Storage } from './lowering.js';
 import type { Span } from './memory.js';
@@ -118,8 +118,8 @@ export function copyTexels(
 const PROBED = TEXEL_WIDTH + 64;
 
 /**
- * Whether every lane of a subgroup gets the texel it asks for, found by computing. At 16 lanes (LP_NATIVE_VECTOR_WIDTH=512)
- * llvmpipe of Mesa 25.0.7 gives zeros to the upper 8.
+ * Whether every lane of a subgroup gets the texel it asks for, found by computing. llvmpipe of Mesa 25.0.7 at 16 lanes gives zeros
+ * to the upper 8 where its cache on disk was filled at 8 lanes (`driverEnvironment` in `dawn.ts` keeps them apart).
  */
 export async function texelsAreRight(
   gpu: GPUDevice,

@@ -42,16 +42,6 @@ struct Params {
   hasBias: u32,
 }
 
-#if VECTOR == 1
-alias Slots = f32;
-#end
-#if VECTOR == 2
-alias Slots = vec2f;
-#end
-#if VECTOR == 4
-alias Slots = vec4f;
-#end
-
 @group(0) @binding(0) var<uniform> params: Params;
 #texels 1 x Quad
 #texels 2 w vec4f

@@ -35,20 +35,10 @@ struct Params {
   hasBias: u32,
 }
 
-#if VECTOR == 1
-alias Channels = f32;
-#end
-#if VECTOR == 2
-alias Channels = vec2f;
-#end
-#if VECTOR == 4
-alias Channels = vec4f;
-#end
-
 @group(0) @binding(0) var<uniform> params: Params;
 #texels 1 x Quad
 #texels 2 w vec4f
-@group(0) @binding(3) var<storage, read> bias: array<Channels>;
+@group(0) @binding(3) var<storage, read> bias: array<Slots>;
 @group(0) @binding(4) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(LANES)
@@ -73,7 +63,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let inside${g} = ix${g} >= 0 && ix${g} < inputWidth;
   let from${g} = (i32(n) * inputHeight + iy${g}) * inputWidth + ix${g};
 #end
-  var start = Channels();
+  var start = Slots();
   if (params.hasBias != 0u) {
     start = bias[oSafe / ${VECTOR}u];
   }

@@ -7,9 +7,9 @@ diagnostic(off, subgroup_uniformity);
 //   transposed = 1 is done in strideY*strideX phases, the output pixels of one residue (oy % strideY, ox % strideX):
 //   all of them use the same taps, and phase and tap give the input pixel without division.
 //
-// x, w, bias: as in conv2dPlain; y the same memory as f32. TEXELS not 0: x and w in textures (engine/texels.ts)
-// Tile: a workgroup is one subgroup and computes PIXELS pixels x LANES*VECTORS channels; a lane owns channels LANES
-//   apart.
+// x, w, bias: as in conv2dPlain; y the same memory, by VECTORS numbers. TEXELS not 0: x and w in textures (engine/texels.ts)
+// Tile: a workgroup is one subgroup and computes PIXELS pixels x LANES*VECTORS channels; a lane owns VECTORS
+//   neighbouring channels, which it stores at once.
 //   On a software adapter a load costs more than 100 multiply-adds, one gather per lane, and broadcasts are nearly
 //   free: so the lanes load the quads of LANES different pixels, and subgroupBroadcast spreads them.
 //   Measured, 3x3 stride 2, 64->128 channels, 32x32, N=2, on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz
@@ -40,7 +40,7 @@ struct Params {
 #texels 1 x Quad
 #texels 2 w vec4f
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<Scalar>;
+@group(0) @binding(4) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -77,10 +77,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (start >= pixels) {
     return;
   }
-  let o = (group.z % blocks) * ${LANES * VECTORS}u + lane;
-#for v in 0..VECTORS
-  let o${v} = min(o + ${v * LANES}u, channels - 1u);
-#end
+  // channels are whole vectors of a lane's
+  let o = (group.z % blocks) * ${LANES * VECTORS}u + lane * ${VECTORS}u;
+  let first = min(o, channels - ${VECTORS}u);
 
   // Lane l prepares pixels start + l, start + LANES + l, ...
 #for g in 0..PIXELS / LANES
@@ -97,7 +96,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #for v in 0..VECTORS
   var start${v} = 0.0;
   if (params.hasBias != 0u) {
-    start${v} = bias[o${v}];
+    start${v} = bias[first + ${v}u];
   }
 #for p in 0..PIXELS
   var a${p}_${v} = start${v};
@@ -120,7 +119,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       var at = tap * channels;
       for (var r4 = 0; r4 < inputQuads; r4++) {
 #for v in 0..VECTORS
-        let w${v} = loadW(at + o${v});
+        let w${v} = loadW(at + first + ${v}u);
 #end
 #for g in 0..PIXELS / LANES
         {
@@ -144,13 +143,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
 
   let count = pixels - start;
-#for v in 0..VECTORS
-  if (o + ${v * LANES}u < channels) {
+  if (o < channels) {
 #for p in 0..PIXELS
     if (${p} < count) {
-      y[subgroupBroadcast(to${p / LANES}, ${p % LANES}u) + o${v}] = Scalar(a${p}_${v});
+      let at = (subgroupBroadcast(to${p / LANES}, ${p % LANES}u) + o) / ${VECTORS}u;
+#if VECTORS == 1
+      y[at] = Stored(a${p}_0);
+#end
+#if VECTORS == 2
+      y[at] = Stored(vec2f(a${p}_0, a${p}_1));
+#end
+#if VECTORS == 4
+      y[at] = Stored(vec4f(a${p}_0, a${p}_1, a${p}_2, a${p}_3));
+#end
     }
 #end
   }
-#end
 }

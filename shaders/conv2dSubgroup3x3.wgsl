@@ -4,21 +4,22 @@ diagnostic(off, subgroup_uniformity);
 //
 //   y[n,oy,ox,o] = bias[o] + sum over ky,kx,r of x[n, oy+ky-padTop, ox+kx-padLeft, r] * w[r,ky,kx,o]
 //
-// x, w, bias: as in conv2dPlain; y the same memory as f32. TEXELS not 0: x and w in textures (engine/texels.ts)
-// Tile: a workgroup is one subgroup and computes ROWS x COLUMNS pixels x LANES*VECTORS channels; a lane owns channels
-//   LANES apart. The input tile with its border is gathered once per quad of channels, LANES pixels at a time, and
-//   serves all nine taps by subgroupBroadcast. Loads are the price on a software adapter: 31 gathers feed 4608
-//   multiply-adds per lane at 8x8 pixels, two vectors and 8 lanes. More accumulators than registers do not hurt; a row
+// x, w, bias: as in conv2dPlain; y the same memory, by VECTORS numbers. TEXELS not 0: x and w in textures (engine/texels.ts)
+// Tile: a workgroup is one subgroup and computes ROWS x COLUMNS pixels x LANES*VECTORS channels; a lane owns VECTORS
+//   neighbouring channels, which it stores at once. The input tile with its border is gathered once per quad of channels, LANES
+//   pixels at a time, and serves all nine taps by subgroupBroadcast. Loads are the price on a software adapter: 31 gathers feed
+//   4608 multiply-adds per lane at 8x8 pixels, two channels and 8 lanes. More accumulators than registers do not hurt; a row
 //   of taps at a time keeps the blocks of code short enough for LLVM.
-//   Measured, 64->64 channels, 64x64, N=2, 8x8 pixels, on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz
-//   Xeon, one and two vectors: 21 and 20 GFLOP/s from buffers (3.7 and 7 s to compile), 39 and 45 from textures (2 and
-//   3.6 s); without any load in the loop 50. In the same race from textures 8x4 pixels of two vectors 39, 4x4 of four
-//   37, 4x8 of four 43 (compiles as long as 8x8 of two), 4x4 of two 35. No gain: 12x8 pixels of two vectors (1.03
-//   times as fast, half as long again to compile), row by row over all four channels, three multiply-adds on one
+//   Measured on llvmpipe (Mesa 25.0.7, LLVM 15), GFLOP/s. Two cores of a 2.6 GHz Zen 4, from textures, 64->64 32x32 N=4:
+//     tile, channels of a lane   8x8 2   8x8 1   4x8 2   4x8 4   4x4 4
+//     16 lanes                   103     96      96      102     90        (64->64 64x64 N=2: 101)
+//     8 lanes                    73      59      66      72      64        (75)
+//   Channels LANES apart, stored one by one: 86 at 16 lanes and 8x8 2, and 1.3 times as long to compile.
+//   Two threads of a 2.5 GHz Xeon, 8 lanes, 64->64 64x64 N=2, one and two channels: 21 and 20 from buffers (3.7 and 7 s to
+//   compile), 39 and 45 from textures (2 and 3.6 s); without any load in the loop 50. No gain there: 12x8 pixels of two channels
+//   (1.03 times as fast, half as long again to compile), row by row over all four channels, three multiply-adds on one
 //   accumulator in a row, rows of LANES pixels with a loop over ky (0.85), the filter in a uniform buffer (level with a
-//   sampled texture), stores of four channels at a time after a swap between lanes (1.03), or into a texture (0.75);
-//   16 lanes (LP_NATIVE_VECTOR_WIDTH=512): 18 to 25 from buffers, 29 with the filter in a uniform buffer, and the upper
-//   8 lanes of a texture load get zeros. Winograd F(2x2,3x3), estimated: 4 times the loads of a multiply-add and the
+//   sampled texture), stores into a texture (0.75). Winograd F(2x2,3x3), estimated: 4 times the loads of a multiply-add and the
 //   transforms' stores take more than its 2.25 times fewer multiplications give.
 // Dispatch: x = tiles along the row, y = batch * tiles along the column, z = blocks of LANES*VECTORS channels.
 // Assigns y, pads included.
@@ -40,7 +41,7 @@ struct Params {
 #texels 1 x Quad
 #texels 2 w vec4f
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<Scalar>;
+@group(0) @binding(4) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
@@ -49,10 +50,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let top = group.y % tilesDown * ${ROWS}u;
   let left = group.x * ${COLUMNS}u;
   let channels = params.outputQuads * 4u;
-  let o = group.z * ${LANES * VECTORS}u + lane;
-#for v in 0..VECTORS
-  let o${v} = min(o + ${v * LANES}u, channels - 1u);
-#end
+  // channels are whole vectors of a lane's
+  let o = group.z * ${LANES * VECTORS}u + lane * ${VECTORS}u;
+  let first = min(o, channels - ${VECTORS}u);
   if (n >= params.batch || left >= params.outputWidth || group.z * ${LANES * VECTORS}u >= channels) {
     return;
   }
@@ -69,7 +69,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for v in 0..VECTORS
   var start${v} = 0.0;
   if (params.hasBias != 0u) {
-    start${v} = bias[o${v}];
+    start${v} = bias[first + ${v}u];
   }
 #for i in 0..ROWS
 #for j in 0..COLUMNS
@@ -86,7 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for ky in 0..3
 #for kx in 0..3
 #for v in 0..VECTORS
-    let w${ky}_${kx}_${v} = loadW(at + ${ky * 3 + kx}u * channels + o${v});
+    let w${ky}_${kx}_${v} = loadW(at + ${ky * 3 + kx}u * channels + first + ${v}u);
 #end
 #end
 #for c in 0..4
@@ -109,18 +109,25 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #end
   }
 
-#for v in 0..VECTORS
-  if (o + ${v * LANES}u < channels) {
-    let to = ((n * params.outputHeight + top) * params.outputWidth + left) * channels + o${v};
+  if (o < channels) {
+    let slots = channels / ${VECTORS}u;
+    let to = ((n * params.outputHeight + top) * params.outputWidth + left) * slots + o / ${VECTORS}u;
 #for i in 0..ROWS
     if (top + ${i}u < params.outputHeight) {
 #for j in 0..COLUMNS
       if (left + ${j}u < params.outputWidth) {
-        y[to + (${i}u * params.outputWidth + ${j}u) * channels] = Scalar(a${v}_${i}_${j});
+#if VECTORS == 1
+        y[to + (${i}u * params.outputWidth + ${j}u) * slots] = Stored(a0_${i}_${j});
+#end
+#if VECTORS == 2
+        y[to + (${i}u * params.outputWidth + ${j}u) * slots] = Stored(vec2f(a0_${i}_${j}, a1_${i}_${j}));
+#end
+#if VECTORS == 4
+        y[to + (${i}u * params.outputWidth + ${j}u) * slots] = Stored(vec4f(a0_${i}_${j}, a1_${i}_${j}, a2_${i}_${j}, a3_${i}_${j}));
+#end
       }
 #end
     }
 #end
   }
-#end
 }

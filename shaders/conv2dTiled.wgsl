@@ -33,7 +33,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<Scalar>;
+@group(0) @binding(4) var<storage, read_write> y: array<Stored>;
 
 const LANES_ACROSS = CHANNELS / THREAD_CHANNELS;
 const LANES_DOWN = PIXELS / THREAD_PIXELS;
@@ -185,7 +185,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #if ADD
           value += f32(y[to + o]);
 #end
-          y[to + o] = Scalar(value);
+          y[to + o] = Stored(value);
         }
       }
 #end

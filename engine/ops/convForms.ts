@@ -1,5 +1,7 @@
 /** The forms of the convolution kernels, and which of them an adapter gets: decided from shapes and adapter alone. */
 import type { DeviceTraits } from '../device.js';
+import type { Tensor } from '../graph.js';
+import { quadType, vec4s, vectorType } from '../layout.js';
 import { TEXEL_SHIFT } from '../texels.js';
 import type { Constants } from '../wgsl.js';
 
@@ -32,6 +34,19 @@ export interface Geometry {
 const is3x3 = ({ kernel, stride, transposed }: Geometry): boolean =>
   !transposed && kernel[0] === 3 && kernel[1] === 3 && stride[0] === 1 && stride[1] === 1;
 
+/** Neighbouring numbers that a lane owns: the most that leave the fewest lanes idle. */
+export function widthFor(slots: number, lanes: number): 1 | 2 | 4 {
+  const paid = (width: number): number => Math.ceil(slots / (width * lanes)) * width;
+  return ([4, 2, 1] as const).reduce((best, width) => (paid(width) < paid(best) ? width : best));
+}
+
+/** Types of the images' elements: x's by quads, the other's by as many numbers as a lane owns; and of these as they are computed with. */
+export const storedAs = ({ dtype }: Tensor, width: 1 | 2 | 4 = 1) => ({
+  Quad: quadType(dtype),
+  Stored: vectorType(dtype, width),
+  Slots: vectorType('f32', width),
+});
+
 /** The rule's favourite, the first of the forms, unless the device is told another (`FormChooser`). */
 function pick<F extends { shader: string; constants: Constants }>(
   { choose }: DeviceTraits,
@@ -51,6 +66,8 @@ export interface ConvolveForm {
   channels: number;
   /** Rows and columns of the pixels, where they are a tile. */
   tile?: Pair;
+  /** Neighbouring output channels of a lane, where the form has a choice. */
+  vector?: 1 | 2 | 4;
 }
 
 /**
@@ -82,10 +99,11 @@ export function chooseConvolve(
   return pick(traits, work, subgroupForms(traits, geometry, [batch, channels, height, width], texels));
 }
 
-/** Register tiles of the subgroup forms: [rows, columns, vectors of channels] of the 3x3 form, [pixels, vectors] of the other. */
+/** Register tiles of the subgroup forms: [rows, columns, channels of a lane] of the 3x3 form, [pixels, channels of a lane] of the other. */
 const TILES = [
   [8, 8, 2],
   [8, 8, 1],
+  [4, 8, 1],
   [4, 4, 4],
 ] as const;
 const RUNS = [
@@ -116,12 +134,15 @@ function subgroupForms(
         constants: { LANES: lanes, PIXELS: size, VECTORS: vectors, TEXELS },
         pixels: size,
         channels: lanes * vectors,
+        vector: vectors,
       },
     });
   }
   for (const [rows, columns, vectors] of is3x3(geometry) ? TILES : []) {
     // Loads from buffers are so much code that a second vector loses (19.6 instead of 21.1 GFLOP/s at 8x8 pixels).
     if (vectors > 1 && !texels) continue;
+    // From textures 4x8 pixels are as fast, and compiled in less than half the time (0.7 instead of 1.7 s at 16 lanes).
+    if (vectors === 1 && (rows === 8) === texels) continue;
     const [down, across] = [Math.ceil(height / rows), Math.ceil(width / columns)];
     if (batch * down > maxWorkgroups) continue;
     const border = (rows + 2) * (columns + 2);
@@ -134,6 +155,7 @@ function subgroupForms(
         pixels: rows * columns,
         channels: lanes * vectors,
         tile: [rows, columns],
+        vector: vectors,
       },
     });
   }
@@ -152,6 +174,8 @@ export interface FilterGradientForm {
   least: number;
   /** Output pixels of a column, where the units are columns. */
   columns?: number;
+  /** Neighbouring output channels of a lane, where the form has a choice. */
+  vector?: 1 | 2 | 4;
 }
 
 /**
@@ -183,14 +207,19 @@ export function chooseFilterGradient(
     least: 64,
   };
   if (!is3x3(geometry)) return general;
-  const [parts, columns] = [2, 4];
+  const vector = widthFor(vec4s(sizes[5]) * 4, lanes);
+  // Fewer sums at 16 lanes, where 144 take 2 s to compile and 72 0.7; only lanes of four channels gain much by them.
+  const inputs = lanes > 8 ? Math.max(1, 2 / vector) : 4 / vector;
+  // A load of 16 lanes costs several of 8 lanes each; more columns share those of x, and halve what passes through the sums.
+  const columns = lanes > 8 ? 8 : 4;
   const special: Omit<FilterGradientForm, 'step' | 'least'> = texels
     ? {
         shader: `${name}Texels3x3`,
-        constants: { LANES: lanes, PARTS: parts, COLUMNS: columns, TEXELS },
-        channels: (4 * lanes) / parts,
-        rows: parts * 9,
+        constants: { LANES: lanes, QUADS: inputs, VECTOR: vector, COLUMNS: columns, TEXELS },
+        channels: vector * lanes,
+        rows: inputs * 9,
         columns,
+        vector,
       }
     : {
         shader: `${name}Subgroup3x3`,

@@ -5,10 +5,10 @@
  */
 import type { DeviceTraits } from '../device.js';
 import type { Tensor } from '../graph.js';
-import { quadType, vec4s, vectorType } from '../layout.js';
+import { vec4s } from '../layout.js';
 import type { Binding, Lowering, Storage } from '../lowering.js';
 import { TEXEL_SHIFT } from '../texels.js';
-import type { Geometry } from './convForms.js';
+import { type Geometry, storedAs, widthFor } from './convForms.js';
 import { splitSum } from './splitSum.js';
 
 /** Pixels of a workgroup. */
@@ -25,18 +25,6 @@ export function isInside(traits: DeviceTraits, geometry: Geometry, x: Tensor, y:
   if (!transposed) return axes.every((i) => kernel[i] <= stride[i]);
   return axes.every((i) => kernel[i] === stride[i] && y.shape[2 + i] === x.shape[2 + i] * stride[i]);
 }
-
-/** Neighbouring numbers that a lane owns: the most that leave the fewest lanes idle. */
-export function widthFor(slots: number, lanes: number): 1 | 2 | 4 {
-  const paid = (width: number): number => Math.ceil(slots / (width * lanes)) * width;
-  return ([4, 2, 1] as const).reduce((best, width) => (paid(width) < paid(best) ? width : best));
-}
-
-/** Types of the images' elements: x's by quads, the other's by as many numbers as a lane owns. */
-export const storedAs = ({ dtype }: Tensor, width: 1 | 2 | 4) => ({
-  Quad: quadType(dtype),
-  Stored: vectorType(dtype, width),
-});
 
 interface Operands {
   x: Tensor;

@@ -4,8 +4,7 @@ import type { Tensor } from '../graph.js';
 import { vec4s } from '../layout.js';
 import type { Binding, Lowering, Storage } from '../lowering.js';
 import { TEXEL_SHIFT } from '../texels.js';
-import type { Geometry } from './convForms.js';
-import { storedAs, widthFor } from './convInside.js';
+import { type Geometry, storedAs, widthFor } from './convForms.js';
 import { splitSum } from './splitSum.js';
 
 const TILE_ROWS = 4;

@@ -11,10 +11,10 @@
  * Shapes with kernels of their own: `convHead.ts`, `convInside.ts`, `convStem.ts`.
  */
 import { type Op, recordOne, type Tensor } from '../graph.js';
-import { byteLength, filterSizes, quadType, vec4s } from '../layout.js';
+import { byteLength, filterSizes, vec4s } from '../layout.js';
 import type { Binding, Lowering, Scratch } from '../lowering.js';
 import type { Arena } from '../variables.js';
-import { chooseConvolve, chooseFilterGradient, type Geometry } from './convForms.js';
+import { chooseConvolve, chooseFilterGradient, type Geometry, storedAs } from './convForms.js';
 import { convolveHead, headFilterGradient, isHead } from './convHead.js';
 import { convolveInside, insideFilterGradient, isInside } from './convInside.js';
 import { convolveMatrix, isMatrix, matrixFilterGradient } from './convMatrix.js';
@@ -89,10 +89,9 @@ export function convolve(
     const target = to.images(y, range);
     const shape = [range.count, ...y.shape.slice(1)];
     const summand = more && !adds ? to.scratch('summand', shape, 'image', y.dtype) : undefined;
-    const types = { Quad: quadType(x.dtype), Scalar: x.dtype };
     to.dispatch({
       shader: form.shader,
-      constants: { ...form.constants, ...types, ...(adds ? { ADD: more } : {}) },
+      constants: { ...form.constants, ...storedAs(x, form.vector), ...(adds ? { ADD: more } : {}) },
       params: { batch: range.count, ...(form.tile ? sizes : general) },
       bindings: { x: part, w, bias: bias ?? w, y: summand ?? target },
       texels: texels ? ['x', 'w'] : [],
@@ -195,7 +194,7 @@ export function filterGradient(
       : { ...general, ...(plain ? {} : { rowsPerTap, pixelsPerSplit: perSplit }) };
     to.dispatch({
       shader: form.shader,
-      constants: { ...form.constants, Quad: quadType(x.dtype), Scalar: x.dtype },
+      constants: { ...form.constants, ...storedAs(x, form.vector) },
       params: { batch: range.count, ...params },
       bindings: columns ? { x: a, dy: b, dw: partial } : { a, b, dw: partial },
       texels: texels ? (columns ? ['x', 'dy'] : ['a', 'b']) : [],

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { openDevice } from '../../engine/dawn.js';
+import { driverEnvironment, openDevice } from '../../engine/dawn.js';
 import { Graph } from '../../engine/graph.js';
 import { relu } from '../../engine/ops/relu.js';
 import { Plan } from '../../engine/plan.js';
@@ -51,6 +51,19 @@ test('a buffer beyond the limit is refused with its name', () => {
     () => device.createBuffer('too much', device.gpu.limits.maxBufferSize + 16, 128),
     /too much needs \d+ bytes; a buffer of this adapter holds/,
   );
+});
+
+test('the software driver gets vectors of 512 bits on AMD processors that have them, and a cache for each width', () => {
+  const zen4 = 'vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2 avx512f avx512vl\n';
+  const wide = driverEnvironment({}, zen4, '/c');
+  assert.is(wide.LP_NATIVE_VECTOR_WIDTH, '512');
+  assert.match(wide.MESA_SHADER_CACHE_DIR, /vectors-of-512$/);
+  assert.equal(driverEnvironment({}, zen4.replace('avx512vl', ''), '/c'), {});
+  assert.equal(driverEnvironment({}, zen4.replace('AuthenticAMD', 'GenuineIntel'), '/c'), {});
+  const narrow = driverEnvironment({ LP_NATIVE_VECTOR_WIDTH: '256', MESA_SHADER_CACHE_DIR: '/mine' }, zen4, '/c');
+  assert.is(narrow.LP_NATIVE_VECTOR_WIDTH, '256');
+  assert.match(narrow.MESA_SHADER_CACHE_DIR, /mine.vectors-of-256$/);
+  assert.equal(driverEnvironment(narrow, zen4, '/c'), narrow, 'a child of ours');
 });
 
 test.run();
