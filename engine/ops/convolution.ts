@@ -253,7 +253,8 @@ export const channelSumOp: Op = {
     const [x] = node.inputs;
     const [, , height, width] = x.shape;
     const ranges = to.batches(x);
-    // Lines of about as many pixels as there are lines.
+    // Lines of about as many pixels as there are lines. Pixels that lie together for a line, and workgroups of one subgroup, were
+    // slower on a processor (0.8 times as fast at 4x32x64x64, 0.55 at 4x128x16x16; llvmpipe).
     const lines = Math.ceil(Math.sqrt(ranges[0].count * height * width));
     const count = lines * quads(x);
     const sums = to.scratch('sums of lines', [count * 4], 'vector');
