@@ -136,7 +136,9 @@ export function filterPart(w: Tensor, { first, count }: FilterPart): Exclude<Bin
 }
 
 /**
- * The filter with reduction and out channels swapped, and its taps turned by 180 degrees if `flip`.
+ * The filter with reduction and out channels swapped, and its taps turned by 180 degrees if `flip`. All filters of a net turned by
+ * one dispatch in front of the backward pass gain nothing (UNet 14.6 instead of 14.7 images/s, ResNet34-UNet 33.0 and 33.0, with 24
+ * and 52 dispatches less; llvmpipe, 16 lanes, two cores) and take 6 MiB more: turned just before it is used, a filter is in the cache.
  * @param w in either filter layout
  * @param part input channels of w that are wanted; all where it is not given
  */
