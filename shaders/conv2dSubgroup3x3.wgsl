@@ -6,21 +6,30 @@ diagnostic(off, subgroup_uniformity);
 //
 // x, w, bias: as in conv2dPlain; y the same memory, by VECTORS numbers. TEXELS not 0: x and w in textures (engine/texels.ts)
 // Tile: a workgroup is one subgroup and computes ROWS x COLUMNS pixels x LANES*VECTORS channels; a lane owns VECTORS
-//   neighbouring channels, which it stores at once. The input tile with its border is gathered once per quad of channels, LANES
-//   pixels at a time, and serves all nine taps by subgroupBroadcast. Loads are the price on a software adapter: 31 gathers feed
-//   4608 multiply-adds per lane at 8x8 pixels, two channels and 8 lanes. More accumulators than registers do not hurt; a row
-//   of taps at a time keeps the blocks of code short enough for LLVM.
+//   neighbouring channels, which it stores at once. TAP_ROWS rows of taps, 1 or 3, are done for all channels of x before the
+//   next. For each quad of channels the pixels that they meet are gathered, LANES at a time, and spread to the lanes; BLOCK rows
+//   of pixels share a channel before the next channel. Loads are the price on a software adapter: 25 gathers feed 4608
+//   multiply-adds per lane at 8x8 pixels, two channels, three rows of taps and 16 lanes. What is spread costs one instruction at 8
+//   lanes by a shuffle and four by a broadcast; at 16 lanes a shuffle is a loop.
 //   Measured on llvmpipe (Mesa 25.0.7, LLVM 15), GFLOP/s. Two cores of a 2.6 GHz Zen 4, from textures, 64->64 32x32 N=4:
-//     tile, channels of a lane   8x8 2   8x8 1   4x8 2   4x8 4   4x4 4
-//     16 lanes                   103     96      96      102     90        (64->64 64x64 N=2: 101)
-//     8 lanes                    73      59      66      72      64        (75)
+//     tile, channels of a lane       8x8 2   8x8 1   4x8 1   4x8 2   4x8 4   4x4 4
+//     16 lanes, three rows of taps   103     96              96      102     90      (64->64 64x64 N=2: 106)
+//     16 lanes, one                          79              89      100     87
+//     8 lanes, three, by broadcast   75      62              66      72      65      (75)
+//     8 lanes, one                           78      75      89              84      (91)
+//   At 8 lanes code that leaves the instruction cache is the limit: 768 multiply-adds for a row of taps at 4x8 pixels and two
+//   channels stay in it, and take a quarter of the time to compile (0.45 s). One row of taps and 16 lanes at 8x8 4: 95; 2x16 4: 98.
+//   BLOCK 1 and ROWS at one row of taps, 8 lanes: 78 and 74; at three rows, 16 lanes from buffers: 51 and 58.
 //   Channels LANES apart, stored one by one: 86 at 16 lanes and 8x8 2, and 1.3 times as long to compile.
-//   Two threads of a 2.5 GHz Xeon, 8 lanes, 64->64 64x64 N=2, one and two channels: 21 and 20 from buffers (3.7 and 7 s to
-//   compile), 39 and 45 from textures (2 and 3.6 s); without any load in the loop 50. No gain there: 12x8 pixels of two channels
-//   (1.03 times as fast, half as long again to compile), row by row over all four channels, three multiply-adds on one
-//   accumulator in a row, rows of LANES pixels with a loop over ky (0.85), the filter in a uniform buffer (level with a
-//   sampled texture), stores into a texture (0.75). Winograd F(2x2,3x3), estimated: 4 times the loads of a multiply-add and the
-//   transforms' stores take more than its 2.25 times fewer multiplications give.
+//   Two threads of a 2.5 GHz Xeon, 8 lanes, 64->64 64x64 N=2, three rows of taps, one and two channels: 21 and 20 from buffers (3.7
+//   and 7 s to compile), 39 and 45 from textures (2 and 3.6 s); without any load in the loop 50. No gain there: 12x8 pixels of two
+//   channels (1.03 times as fast, half as long again to compile), the filter in a uniform buffer (level with a sampled
+//   texture), stores into a texture (0.75).
+//   Winograd F(2x2,3x3), written and measured on the Zen 4, all its dispatches and copies, 16 lanes: 96 where this has 106 (64->64
+//   64x64 N=2), 64 where 98 (32->32 64x64 N=4), 122 where 110 (128->128 16x16), 100 where 113 (256->256 8x8); at 8 lanes 1.1
+//   to 1.3 times as fast for the first. Of its 6.7 ms at 16 transformed patches take 1.6 to make and to copy, sums over the 16 products that do not fit the
+//   cache and their transform 1.3. With the patches transformed as they are loaded: 109, and 18 s to compile. Its largest error
+//   against sums in f64 is 1.9e-7 of the largest value where this has 6.9e-7.
 // Dispatch: x = tiles along the row, y = batch * tiles along the column, z = blocks of LANES*VECTORS channels.
 // Assigns y, pads included.
 
@@ -59,12 +68,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let inputHeight = i32(params.inputHeight);
   let inputWidth = i32(params.inputWidth);
 
-#for g in 0..((ROWS + 2) * (COLUMNS + 2) + LANES - 1) / LANES
-  let t${g} = min(${g * LANES}u + lane, ${(ROWS + 2) * (COLUMNS + 2) - 1}u);
+#for g in 0..((ROWS + TAP_ROWS - 1) * (COLUMNS + 2) + LANES - 1) / LANES
+  let t${g} = min(${g * LANES}u + lane, ${(ROWS + TAP_ROWS - 1) * (COLUMNS + 2) - 1}u);
   let iy${g} = i32(top + t${g} / ${COLUMNS + 2}u) - params.padTop;
   let ix${g} = i32(left + t${g} % ${COLUMNS + 2}u) - params.padLeft;
-  let inside${g} = iy${g} >= 0 && iy${g} < inputHeight && ix${g} >= 0 && ix${g} < inputWidth;
-  let from${g} = select(0u, u32((i32(n) * inputHeight + iy${g}) * inputWidth + ix${g}) * params.inputQuads, inside${g});
+  let pixel${g} = (i32(n) * inputHeight + iy${g}) * inputWidth + ix${g};
 #end
 #for v in 0..VECTORS
   var start${v} = 0.0;
@@ -78,35 +86,48 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #end
 #end
 
-  for (var r4 = 0u; r4 < params.inputQuads; r4++) {
-#for g in 0..((ROWS + 2) * (COLUMNS + 2) + LANES - 1) / LANES
-    let q${g} = select(vec4f(), loadX(from${g} + r4), inside${g});
+  for (var above = 0; above < 3; above += TAP_ROWS) {
+#for g in 0..((ROWS + TAP_ROWS - 1) * (COLUMNS + 2) + LANES - 1) / LANES
+    let inside${g} = iy${g} + above >= 0 && iy${g} + above < inputHeight && ix${g} >= 0 && ix${g} < inputWidth;
+    let from${g} = select(0u, u32(pixel${g} + above * inputWidth) * params.inputQuads, inside${g});
 #end
-    let at = r4 * 9u * channels;
-#for ky in 0..3
+    for (var r4 = 0u; r4 < params.inputQuads; r4++) {
+#for g in 0..((ROWS + TAP_ROWS - 1) * (COLUMNS + 2) + LANES - 1) / LANES
+      let q${g} = select(vec4f(), loadX(from${g} + r4), inside${g});
+#end
+      let at = (r4 * 9u + u32(above) * 3u) * channels + first;
+#for ky in 0..TAP_ROWS
 #for kx in 0..3
 #for v in 0..VECTORS
-    let w${ky}_${kx}_${v} = loadW(at + ${ky * 3 + kx}u * channels + first + ${v}u);
+      let w${ky}_${kx}_${v} = loadW(at + ${ky * 3 + kx}u * channels + ${v}u);
 #end
 #end
+#for block in 0..ROWS / BLOCK
 #for c in 0..4
-#for i in 0..ROWS
+#for i in block * BLOCK..block * BLOCK + BLOCK
 #for j in 0..COLUMNS + 2
-    {
-      let b = subgroupBroadcast(q${((i + ky) * (COLUMNS + 2) + j) / LANES}[${c}],
-        ${((i + ky) * (COLUMNS + 2) + j) % LANES}u);
+      {
+#if LANES == 8
+        let b = subgroupShuffle(q${((i + ky) * (COLUMNS + 2) + j) / LANES}[${c}],
+          ${((i + ky) * (COLUMNS + 2) + j) % LANES}u);
+#else
+        let b = subgroupBroadcast(q${((i + ky) * (COLUMNS + 2) + j) / LANES}[${c}],
+          ${((i + ky) * (COLUMNS + 2) + j) % LANES}u);
+#end
 #for kx in 0..3
 #if j - kx >= 0 && j - kx < COLUMNS
 #for v in 0..VECTORS
-      a${v}_${i}_${j - kx} = fma(b, w${ky}_${kx}_${v}[${c}], a${v}_${i}_${j - kx});
+        a${v}_${i}_${j - kx} = fma(b, w${ky}_${kx}_${v}[${c}], a${v}_${i}_${j - kx});
+#end
+#end
+#end
+      }
+#end
+#end
 #end
 #end
 #end
     }
-#end
-#end
-#end
-#end
   }
 
   if (o < channels) {

@@ -152,20 +152,32 @@ const WORKGROUP_TILES = [
   [64, 32, 8, 4],
 ] as const;
 
-/** Register tiles of the subgroup forms: [rows, columns, channels of a lane] of the 3x3 form, [pixels, channels of a lane] of the other. */
+/**
+ * Register tiles of the 3x3 form: rows, columns, channels of a lane. At 8 lanes a row of taps at a time, since the code for all nine
+ * does not stay in the instruction cache; at 16 an instruction does twice the work, and nine taps at once load less.
+ */
+const TILES_OF_8_LANES = [
+  [4, 8, 2],
+  [4, 8, 1],
+  [4, 4, 4],
+] as const;
 const TILES = [
   [8, 8, 2],
   [8, 8, 1],
   [4, 8, 1],
   [4, 4, 4],
 ] as const;
+/** Pixels and channels of a lane of the general form. */
 const RUNS = [
   [16, 4],
   [32, 2],
   [32, 1],
 ] as const;
 
-/** The forms by estimated cycles of the adapter, the least first: a multiply-add is one, and a load that of so many. */
+/**
+ * The forms by estimated cycles of the adapter, the least first: a multiply-add is one, a load that of so many, and a sum that is kept
+ * in memory from one quad of channels to the next takes another one.
+ */
 function subgroupForms(
   { subgroupSize: lanes, maxWorkgroups }: DeviceTraits,
   geometry: Geometry,
@@ -179,7 +191,7 @@ function subgroupForms(
   for (const [pixels, vectors] of RUNS) {
     const size = Math.max(pixels, lanes);
     // For each quad of input channels and tap.
-    const tile = size * vectors * 4 + load * (size / lanes + vectors);
+    const tile = size * vectors * (4 + 1) + load * (size / lanes + vectors);
     forms.push({
       cost: (9 * tile * (batch * height * width * blocks(vectors))) / size,
       form: {
@@ -191,20 +203,30 @@ function subgroupForms(
       },
     });
   }
-  for (const [rows, columns, vectors] of is3x3(geometry) ? TILES : []) {
+  const [tiles, TAP_ROWS] = lanes === 8 ? [TILES_OF_8_LANES, 1] : [TILES, 3];
+  for (const [rows, columns, vectors] of is3x3(geometry) ? tiles : []) {
     // Loads from buffers are so much code that a second vector loses (19.6 instead of 21.1 GFLOP/s at 8x8 pixels).
     if (vectors > 1 && !texels) continue;
     // From textures 4x8 pixels are as fast, and compiled in less than half the time (0.7 instead of 1.7 s at 16 lanes).
-    if (vectors === 1 && (rows === 8) === texels) continue;
+    if (lanes > 8 && vectors === 1 && (rows === 8) === texels) continue;
     const [down, across] = [Math.ceil(height / rows), Math.ceil(width / columns)];
     if (batch * down > maxWorkgroups) continue;
-    const border = (rows + 2) * (columns + 2);
-    const tile = 36 * rows * columns * vectors + load * (Math.ceil(border / lanes) + 9 * vectors);
+    const gathers = Math.ceil(((rows + TAP_ROWS - 1) * (columns + 2)) / lanes) + 3 * TAP_ROWS * vectors;
+    // For each quad of input channels.
+    const tile = (3 / TAP_ROWS) * (rows * columns * vectors * (12 * TAP_ROWS + 1) + load * gathers);
     forms.push({
       cost: tile * batch * down * across * blocks(vectors),
       form: {
         shader: 'conv2dSubgroup3x3',
-        constants: { LANES: lanes, ROWS: rows, COLUMNS: columns, VECTORS: vectors, TEXELS },
+        constants: {
+          LANES: lanes,
+          ROWS: rows,
+          COLUMNS: columns,
+          VECTORS: vectors,
+          TAP_ROWS,
+          BLOCK: TAP_ROWS === 1 ? 1 : rows,
+          TEXELS,
+        },
         pixels: rows * columns,
         channels: lanes * vectors,
         tile: [rows, columns],

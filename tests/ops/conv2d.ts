@@ -134,6 +134,14 @@ test('the kernel follows from shapes and adapter', () => {
   assert.is(shader({ ...same, stride: [2, 2] }, [2, 64, 64, 64]), 'conv2dSubgroup');
   assert.is(shader({ ...same, transposed: true }, [2, 64, 64, 64]), 'conv2dSubgroup');
   assert.is(chooseConvolve({ ...cpu, kernels: 'tiled' }, same, [2, 64, 64, 64]).shader, 'conv2dTiled');
+  // All nine taps at once leave the instruction cache at 8 lanes.
+  for (const [subgroupSize, rows] of [
+    [8, 1],
+    [16, 3],
+  ]) {
+    const { constants } = chooseConvolve({ ...cpu, subgroupSize }, same, [2, 64, 64, 64], { texels: true });
+    assert.is(constants.TAP_ROWS, rows);
+  }
 });
 
 test('shape errors say what is wrong', () => {
