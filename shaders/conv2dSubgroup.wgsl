@@ -10,11 +10,15 @@ diagnostic(off, subgroup_uniformity);
 // x, w, bias: as in conv2dPlain; y the same memory, by VECTORS numbers. TEXELS not 0: x and w in textures (engine/texels.ts)
 // Tile: a workgroup is one subgroup and computes PIXELS pixels x LANES*VECTORS channels; a lane owns VECTORS
 //   neighbouring channels, which it stores at once.
-//   On a software adapter a load costs more than 100 multiply-adds, one gather per lane, and broadcasts are nearly
-//   free: so the lanes load the quads of LANES different pixels, and subgroupBroadcast spreads them.
-//   Measured, 3x3 stride 2, 64->128 channels, 32x32, N=2, on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz
-//   Xeon: 8, 16, 32, 64 pixels give 14, 19, 19, 16 GFLOP/s and take 0.5, 0.9, 2, 6 s to compile; larger bodies leave
-//   the instruction cache.
+//   On a software adapter a load costs as much as dozens of multiply-adds, one gather per lane: so the lanes load the quads of
+//   LANES different pixels, and these are spread to all of them, by shuffles at 8 lanes, as in conv2dSubgroup3x3.
+//   Measured on llvmpipe (Mesa 25.0.7, LLVM 15), two cores of a 2.6 GHz Zen 4, 3x3 128->128 16x16 N=4, GFLOP/s:
+//     pixels, channels of a lane   32 2    16 4   32 4      from buffers, 64->64 32x32   32 1   32 2   16 4   32 4
+//     16 lanes                     70      74     85                                     35     49     46     55
+//     8 lanes                      60      63     73                                     31     45     48     36
+//   Each gather right before its products: 58, 73, 71 at 16 lanes and 53, 60, 63 at 8.
+//   Two threads of a 2.5 GHz Xeon, 8 lanes, 3x3 stride 2, 64->128 32x32 N=2: 8, 16, 32, 64 pixels of one channel give 14, 19, 19,
+//   16 and take 0.5, 0.9, 2, 6 s to compile; larger bodies leave the instruction cache.
 // Dispatch: x*y >= tiles of the largest phase, z = phases * blocks of LANES*VECTORS
 //   channels. Assigns y, pads included.
 
@@ -122,18 +126,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let w${v} = loadW(at + first + ${v}u);
 #end
 #for g in 0..PIXELS / LANES
+        let q${g} = select(vec4f(), loadX(u32(from${g} + r4)), inside${g});
+#end
+#for p in 0..PIXELS
         {
-          let q = select(vec4f(), loadX(u32(from${g} + r4)), inside${g});
-#for l in 0..LANES
-          {
 #for j in 0..4
-            let b${j} = subgroupBroadcast(q[${j}], ${l}u);
+#if LANES == 8
+          let b${j} = subgroupShuffle(q${p / LANES}[${j}], ${p % LANES}u);
+#else
+          let b${j} = subgroupBroadcast(q${p / LANES}[${j}], ${p % LANES}u);
+#end
 #end
 #for v in 0..VECTORS
-            a${g * LANES + l}_${v} = fma(b3, w${v}[3], fma(b2, w${v}[2],
-              fma(b1, w${v}[1], fma(b0, w${v}[0], a${g * LANES + l}_${v}))));
-#end
-          }
+          a${p}_${v} = fma(b3, w${v}[3], fma(b2, w${v}[2], fma(b1, w${v}[1], fma(b0, w${v}[0], a${p}_${v}))));
 #end
         }
 #end

@@ -8,8 +8,8 @@ export interface Variant {
 
 export const AS_CHOSEN: Variant = { name: "the adapter's own choice", force: (device) => device };
 
-/** The most forms that the rule ever has to order: six tiles, of registers or workgroups, behind a kernel for certain shapes. */
-export const FORMS = 7;
+/** The most forms that the rule ever has to order: seven tiles of registers behind a kernel for certain shapes. */
+export const FORMS = 8;
 
 /** The form that the rule puts at this place, or its last. */
 export const formAt =

@@ -170,6 +170,7 @@ const TILES = [
 /** Pixels and channels of a lane of the general form. */
 const RUNS = [
   [16, 4],
+  [32, 4],
   [32, 2],
   [32, 1],
 ] as const;
@@ -190,6 +191,8 @@ function subgroupForms(
   const forms: { cost: number; form: ConvolveForm }[] = [];
   for (const [pixels, vectors] of RUNS) {
     const size = Math.max(pixels, lanes);
+    // From buffers the largest is slow at 8 lanes (36 GFLOP/s where 16 pixels have 48), and takes 4 s to compile at 16.
+    if (size * vectors > 64 && !texels) continue;
     // For each quad of input channels and tap.
     const tile = size * vectors * (4 + 1) + load * (size / lanes + vectors);
     forms.push({
