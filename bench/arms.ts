@@ -1,17 +1,10 @@
 /** Plans of single calls, in each form that is asked for, convolutions checked against the plain kernels before they are timed. */
 import type { Device, FormChooser } from '../engine/device.js';
-import { type Dtype, elementCount } from '../engine/layout.js';
-import { Plan } from '../engine/plan.js';
-import { Random } from '../engine/random.js';
+import type { Node } from '../engine/graph.js';
+import { type Alone, relativeError, roundingOf, runAlone } from '../engine/isolate.js';
+import type { Plan } from '../engine/plan.js';
 import { isConvolution } from './cost.js';
-import { isolate, type Work } from './works.js';
-
-/**
- * Largest error that a convolution may have, relative to the largest value. f32: sums of another order; the ops' own tests have
- * the strict bounds. f16: storing rounds by 2^-11, here and in the plain kernels, a sum over two concatenated maps three
- * times; matrix units round the filter by as much. That makes 7 * 2^-11 at most.
- */
-const TOLERANCE: Record<Dtype, number> = { f32: 1e-4, f16: 2 ** -8 };
+import type { Work } from './works.js';
 
 export interface Arm {
   work: Work;
@@ -23,44 +16,8 @@ export interface Arm {
   error: number | null;
 }
 
-/** Largest difference, relative to the largest value; NaN where a value is not a number. */
-export function relativeError(got: Float32Array, reference: Float32Array): number {
-  let error = 0;
-  let largest = 0;
-  for (let i = 0; i < got.length; i++) {
-    const difference = Math.abs(got[i] - reference[i]);
-    if (Number.isNaN(difference)) return NaN;
-    error = Math.max(error, difference);
-    largest = Math.max(largest, Math.abs(reference[i]));
-  }
-  return error / largest;
-}
-
-interface Compiled {
-  plan: Plan;
-  result(): Promise<Float32Array>;
-}
-
-/** A plan of one call with random inputs, run once. */
-async function compile(device: Device, { node }: Work): Promise<Compiled> {
-  const graph = isolate(node);
-  const { outputs } = graph.nodes[0];
-  const plan = await Plan.compile(device, graph, { outputs });
-  // Other ops take variances and probabilities, which are between 0 and 1.
-  const [low, high] = isConvolution(node) ? [-1, 1] : [0.1, 0.9];
-  for (const input of graph.inputs) {
-    const random = new Random('bench', input.name);
-    const draw = input.layout === 'words' ? () => random.integer(2 ** 24) : () => random.uniform(low, high);
-    plan.write(
-      input,
-      input.layout === 'words'
-        ? new Uint8Array(Uint32Array.from({ length: elementCount(input.shape) }, draw).buffer)
-        : Float32Array.from({ length: elementCount(input.shape) }, draw),
-    );
-  }
-  plan.run();
-  return { plan, result: async () => (await plan.read(outputs[0]))[0] };
-}
+/** Inputs of a convolution; other ops take variances and probabilities, which are between 0 and 1. */
+const rangeOf = (node: Node) => (isConvolution(node) ? [-1, 1] : [0.1, 0.9]) as [number, number];
 
 /** This adapter with each family of kernels that it can run, with and without those for few channels. */
 function families(device: Device): Device[] {
@@ -77,8 +34,8 @@ const formOf = ({ dispatches }: Plan): string =>
   JSON.stringify(dispatches.map(({ shader, constants, texels }) => [shader, constants, texels]));
 
 /** A call in every form that the adapter can run, each once. */
-async function compileForms(device: Device, work: Work): Promise<Compiled[]> {
-  const forms = new Map<string, Compiled>();
+async function compileForms(device: Device, work: Work): Promise<Alone[]> {
+  const forms = new Map<string, Alone>();
   for (const family of families(device)) {
     let places = 1;
     for (let place = 0; place < places; place++) {
@@ -86,7 +43,7 @@ async function compileForms(device: Device, work: Work): Promise<Compiled[]> {
         places = Math.max(places, names.length);
         return Math.min(place, names.length - 1);
       };
-      const compiled = await compile(family.withHabits({ choose }), work);
+      const compiled = await runAlone(family.withHabits({ choose }), work.node, rangeOf(work.node));
       const form = formOf(compiled.plan);
       if (forms.has(form)) compiled.plan.destroy();
       else forms.set(form, compiled);
@@ -103,7 +60,10 @@ const nameOf = ({ dispatches }: Plan): string =>
 /** What a plan's shaders have baked in that another's of the same shaders have not: `ROWS 4 COLUMNS 4`. */
 function differences(plan: Plan, first: Plan): string {
   const differing = plan.dispatches.flatMap(({ constants = {} }, i) =>
-    Object.entries(constants).filter(([name, value]) => first.dispatches[i]?.constants?.[name] !== value),
+    // Types of what is stored follow from the sizes.
+    Object.entries(constants).filter(
+      ([name, value]) => typeof value !== 'string' && first.dispatches[i]?.constants?.[name] !== value,
+    ),
   );
   return [...new Set(differing.map(([name, value]) => `${name} ${value}`))].join(' ');
 }
@@ -126,15 +86,15 @@ function variantsOf(plans: readonly Plan[]): string[] {
  */
 export async function armsOf(device: Device, work: Work, allVariants: boolean): Promise<Arm[]> {
   if (!isConvolution(work.node)) {
-    const { plan } = await compile(device, work);
+    const { plan } = await runAlone(device, work.node, rangeOf(work.node));
     return [{ work, variant: nameOf(plan), shaders: shadersOf(plan), plan, error: null }];
   }
-  const plain = await compile(device.withKernels('plain'), work);
+  const plain = await runAlone(device.withKernels('plain'), work.node, rangeOf(work.node));
   const reference = await plain.result();
   plain.plan.destroy();
-  const compiled = allVariants ? await compileForms(device, work) : [await compile(device, work)];
+  const compiled = allVariants ? await compileForms(device, work) : [await runAlone(device, work.node, rangeOf(work.node))];
   const variants = variantsOf(compiled.map(({ plan }) => plan));
-  const tolerance = TOLERANCE[work.precision];
+  const tolerance = roundingOf(work.node);
   const arms: Arm[] = [];
   for (const [i, { plan, result }] of compiled.entries()) {
     const variant = variants[i];

@@ -3,8 +3,8 @@ import type { Device, MatrixShape } from '../engine/device.js';
 import { Graph, type Op, recordOne } from '../engine/graph.js';
 import { byteLength, elementCount } from '../engine/layout.js';
 import { Plan } from '../engine/plan.js';
+import { race, type Rounds, type Timing } from '../engine/timing.js';
 import type { Cost } from './cost.js';
-import { race, type Rounds, type Timing } from './timing.js';
 
 /** Of `ceilingFma.wgsl`. */
 const FMA = { CHAINS: 12, REPEATS: 32, LOOPS: 16 };

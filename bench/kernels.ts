@@ -1,10 +1,10 @@
 import type { Device } from '../engine/device.js';
 import { SettingsError } from '../engine/settings.js';
+import { race, type Rounds, type Timing } from '../engine/timing.js';
 import { armsOf } from './arms.js';
 import { measureCeilings, rooflineMs } from './ceilings.js';
 import { type Cost, costOf } from './cost.js';
 import { type Row, round3 } from './rows.js';
-import { race, type Rounds, type Timing } from './timing.js';
 import { collectWorks, type WorkSizes } from './works.js';
 
 export interface KernelOptions extends WorkSizes, Rounds {

@@ -2,10 +2,10 @@
 import { type Device, DeviceError } from '../engine/device.js';
 import type { Node } from '../engine/graph.js';
 import type { Plan } from '../engine/plan.js';
+import { dispatchTimes, hasTimestamps } from '../engine/timing.js';
 import { type Ceilings, rooflineMs } from './ceilings.js';
 import { costOf, shapeOf } from './cost.js';
 import { tableOf } from './rows.js';
-import { dispatchTimes, hasTimestamps } from './timing.js';
 
 /** One dispatch of a profiled run, milliseconds from its begin. */
 export interface ProfiledDispatch {

@@ -3,15 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { identityAugmentation } from '../data/augment.js';
 import { openDevice } from '../engine/dawn.js';
-import type { Device } from '../engine/device.js';
+import type { Device, FormChooser } from '../engine/device.js';
 import { describeMemory } from '../engine/memory.js';
 import type { Plan } from '../engine/plan.js';
 import { Random } from '../engine/random.js';
+import { median, race, type Rounds } from '../engine/timing.js';
 import { Variables } from '../engine/variables.js';
 import type { NetworkName } from '../nets/networks.js';
 import { EvaluationStep, type TrainingSettings, TrainingStep } from '../nets/steps.js';
 import { type Row, round3 } from './rows.js';
-import { median, race, type Rounds } from './timing.js';
 import { stepSettings, type WorkSizes } from './works.js';
 
 export interface StepOptions extends WorkSizes, Rounds {
@@ -23,7 +23,7 @@ export interface StepOptions extends WorkSizes, Rounds {
   skipCompile?: boolean;
 }
 
-const settingsOf = ({ net, checkpointActivations, ...sizes }: StepOptions): TrainingSettings => ({
+export const settingsOf = ({ net, checkpointActivations, ...sizes }: StepOptions): TrainingSettings => ({
   ...stepSettings(net, sizes),
   checkpointActivations,
 });
@@ -72,7 +72,7 @@ export async function benchStep(device: Device, steps: Steps, options: StepOptio
     const work = i === 0 ? 'train' : 'infer';
     const { best, median, worst, gpu } = timings[i];
     const rate = (ms: number): number => round3((1000 * batch) / ms);
-    const compile = skipCompile ? undefined : await compileTimes(work, options);
+    const compile = skipCompile ? undefined : await compileTimes(work, options, device.traits.choose);
     rows.push({
       bench: 'step',
       work,
@@ -87,6 +87,7 @@ export async function benchStep(device: Device, steps: Steps, options: StepOptio
       size,
       batch,
       precision,
+      tuned: device.traits.choose !== undefined,
       images_per_second: rate(best),
       gpu: gpu ? rate(gpu) : null,
       dispatches: plan.dispatchCount,
@@ -134,12 +135,17 @@ const CACHE_VARIABLES = ['MESA_SHADER_CACHE_DIR', '__GL_SHADER_DISK_CACHE_PATH']
  * Milliseconds from a recorded step to the end of its first run on a fresh device: with the driver's cache empty, and
  * again. The run belongs to it because drivers may leave code generation to a pipeline's first use, as llvmpipe does.
  */
-async function compileTimes(work: 'train' | 'infer', options: StepOptions): Promise<{ cold: number; warm: number }> {
+async function compileTimes(
+  work: 'train' | 'infer',
+  options: StepOptions,
+  choose: FormChooser | undefined,
+): Promise<{ cold: number; warm: number }> {
   const folder = mkdtempSync(join(tmpdir(), 'trimap-bench-'));
   const before = CACHE_VARIABLES.map((name) => process.env[name]);
   CACHE_VARIABLES.forEach((name) => (process.env[name] = folder));
   const once = async (): Promise<number> => {
-    const device = await openDevice({ adapter: options.adapter, precision: options.precision });
+    const opened = await openDevice({ adapter: options.adapter, precision: options.precision });
+    const device = opened.withHabits({ choose });
     const settings = settingsOf(options);
     const variables = new Variables(device);
     const start = performance.now();

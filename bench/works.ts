@@ -13,7 +13,7 @@ import { NetContext } from '../nets/context.js';
 import { type LossName, losses } from '../nets/losses.js';
 import { buildNetwork, type NetworkName, networks } from '../nets/networks.js';
 import { recordTraining, type TrainingSettings } from '../nets/steps.js';
-import { shapeOf, variablesOf } from './cost.js';
+import { shapeOf } from './cost.js';
 
 export interface WorkSizes {
   size: number;
@@ -127,27 +127,4 @@ export function collectWorks(device: Device, sizes: WorkSizes): { works: Work[];
   // Stable, so that each op keeps the order of the nets.
   const sorted = [...works.values()].sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
   return { works: sorted, destroy: () => owned.forEach((part) => part.destroy()) };
-}
-
-/** A graph of this call alone, its inputs given by the host. Ops over all parameters keep their arenas. */
-export function isolate(node: Node): Graph {
-  const graph = new Graph();
-  const inputs = new Map<Tensor, Tensor>();
-  // Gradients come to an optimizer in its arena; the tensors only set the order.
-  const needed = variablesOf(node) ? node.inputs.filter((input) => !input.gradientOf) : node.inputs;
-  for (const input of new Set(needed))
-    inputs.set(input, graph.input(input.name, input.shape, input.layout, input.dtype));
-  const replace = (value: unknown): unknown => {
-    if (value instanceof Tensor) return inputs.get(value);
-    if (Array.isArray(value)) return value.map(replace);
-    if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
-    return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, replace(part)]));
-  };
-  graph.record(
-    node.op,
-    needed.map((input) => inputs.get(input)!),
-    node.outputs.map(({ shape, layout, name, dtype }) => ({ shape, layout, name, dtype })),
-    replace(node.attributes),
-  );
-  return graph;
 }

@@ -5,7 +5,7 @@
 import { arrange, type PlanOptions } from './arrange.js';
 import { bind, makeTexels, packUniforms, placeOf, type Places, requestOf } from './bind.js';
 import type { Device } from './device.js';
-import { useFirst } from './firstUse.js';
+import { compileAll } from './firstUse.js';
 import type { Graph, Node, Tensor } from './graph.js';
 import { fromHalves, pack, toHalves, unpack } from './layout.js';
 import type { Dispatch, Storage } from './lowering.js';
@@ -77,8 +77,7 @@ export class Plan {
 
     const start = performance.now();
     const requests = dispatches.map((dispatch) => requestOf(device, dispatch));
-    const pipelines = await Promise.all(requests.map((request) => device.pipelines.get(request)));
-    if (device.traits.cpu) await useFirst(device, requests);
+    const pipelines = await compileAll(device, requests);
     const compileMs = performance.now() - start;
 
     return device.checked('the plan', () => {

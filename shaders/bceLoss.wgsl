@@ -1,15 +1,14 @@
 // terms:    sums[first + image][part] = scale * sum over a part of an image of  -(t log(p) + (1 - t) log(1 - p)),
 //           logarithms not below -100
 // gradient: dp = scale * dLoss * (p - t) / max(p (1 - p), 1e-12)
-// Images of `channels` channels, `length` vec4f each; a range of `images` of the batch, beginning with image `first`.
-// Invocation `part` of `parts` an image takes its vec4f part, part + parts, ... Assign; pads zero.
-// Workgroups of 64 folded over x and y.
+// Images of `channels` channels, `length` vec4f each; a range of the batch, beginning with image `first`.
+// Workgroup (x, y) takes the vec4f x * span .. x * span + span - 1 of image y; invocation l every THREADS-th of them from the l-th on,
+// which are part x * THREADS + l. Assign; pads zero.
 
 struct Params {
-  images: u32,
   first: u32,
   length: u32,
-  parts: u32,
+  span: u32,
   channels: u32,
   scale: f32,
 }
@@ -32,29 +31,25 @@ fn clamped_log(x: vec4f) -> vec4f {
   return select(value, vec4f(-100), (x <= vec4f(0)) | (value < vec4f(-100)));
 }
 
-@compute @workgroup_size(64)
-fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let at = id.x + id.y * groups.x * 64;
-  if (at >= params.images * params.parts) {
-    return;
-  }
-  let image = at / params.parts;
+@compute @workgroup_size(THREADS)
+fn terms(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(local_invocation_index) local: u32) {
+  let image = group.y;
   var sum = vec4f();
-  for (var k = at % params.parts; k < params.length; k += params.parts) {
+  for (var k = group.x * params.span + local; k < min((group.x + 1) * params.span, params.length); k += THREADS) {
     let i = image * params.length + k;
     let term = -(t[i] * clamped_log(p[i]) + (1 - t[i]) * clamped_log(1 - p[i]));
     sum += select(vec4f(0), term, is_channel(i));
   }
-  sums[params.first * params.parts + at] = params.scale * sum;
+  sums[((params.first + image) * groups.x + group.x) * THREADS + local] = params.scale * sum;
 }
 
-@compute @workgroup_size(64)
-fn gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64;
-  if (i >= params.images * params.length) {
-    return;
+@compute @workgroup_size(THREADS)
+fn gradient(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  for (var k = group.x * params.span + local; k < min((group.x + 1) * params.span, params.length); k += THREADS) {
+    let i = group.y * params.length + k;
+    let q = p[i];
+    let slope = (q - t[i]) / max(q * (1 - q), vec4f(1e-12));
+    dp[i] = select(vec4f(0), params.scale * dLoss[0].x * slope, is_channel(i));
   }
-  let q = p[i];
-  let slope = (q - t[i]) / max(q * (1 - q), vec4f(1e-12));
-  dp[i] = select(vec4f(0), params.scale * dLoss[0].x * slope, is_channel(i));
 }

@@ -3,15 +3,14 @@
 // WEIGHTED, with w = positiveWeight: the term's  t log(1 + exp(-z))  counts w times.
 //   terms adds (w - 1) t (max(-z, 0) + log(1 + exp(-|z|))), gradient is scale * dLoss * ((1 + (w - 1) t) sigmoid(z) - w t)
 // Places with t < 0 add nothing, and their dz is 0.
-// Images of `channels` channels, `length` vec4f each; a range of `images` of the batch, beginning with image `first`.
-// Invocation `part` of `parts` an image takes its vec4f part, part + parts, ... Assign; pads zero.
-// Workgroups of 64 folded over x and y.
+// Images of `channels` channels, `length` vec4f each; a range of the batch, beginning with image `first`.
+// Workgroup (x, y) takes the vec4f x * span .. x * span + span - 1 of image y; invocation l every THREADS-th of them from the l-th on,
+// which are part x * THREADS + l. Assign; pads zero.
 
 struct Params {
-  images: u32,
   first: u32,
   length: u32,
-  parts: u32,
+  span: u32,
   channels: u32,
   scale: f32,
   positiveWeight: f32,
@@ -35,15 +34,12 @@ fn log1p(e: vec4f) -> vec4f {
   return select(log(1 + e), e * (1 - e * (0.5 - e / 3)), e < vec4f(0.01));
 }
 
-@compute @workgroup_size(64)
-fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let at = id.x + id.y * groups.x * 64;
-  if (at >= params.images * params.parts) {
-    return;
-  }
-  let image = at / params.parts;
+@compute @workgroup_size(THREADS)
+fn terms(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(local_invocation_index) local: u32) {
+  let image = group.y;
   var sum = vec4f();
-  for (var k = at % params.parts; k < params.length; k += params.parts) {
+  for (var k = group.x * params.span + local; k < min((group.x + 1) * params.span, params.length); k += THREADS) {
     let i = image * params.length + k;
     let logit = z[i];
     let rest = log1p(exp(-abs(logit)));
@@ -53,22 +49,21 @@ fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
 #end
     sum += select(vec4f(0), term, is_channel(i) & !(t[i] < vec4f(0)));
   }
-  sums[params.first * params.parts + at] = params.scale * sum;
+  sums[((params.first + image) * groups.x + group.x) * THREADS + local] = params.scale * sum;
 }
 
-@compute @workgroup_size(64)
-fn gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64;
-  if (i >= params.images * params.length) {
-    return;
-  }
-  let logit = z[i];
-  let e = exp(-abs(logit));
-  let p = select(e, vec4f(1), logit >= vec4f(0)) / (1 + e);
+@compute @workgroup_size(THREADS)
+fn gradient(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  for (var k = group.x * params.span + local; k < min((group.x + 1) * params.span, params.length); k += THREADS) {
+    let i = group.y * params.length + k;
+    let logit = z[i];
+    let e = exp(-abs(logit));
+    let p = select(e, vec4f(1), logit >= vec4f(0)) / (1 + e);
 #if WEIGHTED
-  let d = (1 + (params.positiveWeight - 1) * t[i]) * p - params.positiveWeight * t[i];
+    let d = (1 + (params.positiveWeight - 1) * t[i]) * p - params.positiveWeight * t[i];
 #else
-  let d = p - t[i];
+    let d = p - t[i];
 #end
-  dz[i] = select(vec4f(0), params.scale * dLoss[0].x * d, is_channel(i) & !(t[i] < vec4f(0)));
+    dz[i] = select(vec4f(0), params.scale * dLoss[0].x * d, is_channel(i) & !(t[i] < vec4f(0)));
+  }
 }

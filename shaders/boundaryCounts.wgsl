@@ -4,15 +4,14 @@
 //        prediction
 // Foreground: x > threshold in the prediction, t > 0.5 in the target. A boundary pixel is foreground with background on
 // one of its four sides; the outside of the image is not background.
-// Images of one vec4f a pixel, `length` = height * width; a range of `images` of the batch, beginning with image `first`.
-// terms: invocation `part` of `parts` an image takes its pixels part, part + parts, ...; map: one invocation a pixel.
-// Assign. Workgroups of 64 folded over x and y.
+// Images of one vec4f a pixel, `length` = height * width; a range of the batch, beginning with image `first`.
+// Workgroup (x, y) takes the pixels x * span .. x * span + span - 1 of image y; invocation l every THREADS-th of them from the l-th on,
+// which are part x * THREADS + l of the terms. Assign.
 
 struct Params {
-  images: u32,
   first: u32,
   length: u32,
-  parts: u32,
+  span: u32,
   height: u32,
   width: u32,
   threshold: f32,
@@ -30,41 +29,37 @@ fn foreground(i: u32) -> vec2<bool> {
   return vec2<bool>(x[i].x > params.threshold, t[i].x > 0.5);
 }
 
-@compute @workgroup_size(64)
-fn map(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64;
-  if (i >= params.images * params.length) {
-    return;
+@compute @workgroup_size(THREADS)
+fn map(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  for (var k = group.x * params.span + local; k < min((group.x + 1) * params.span, params.length); k += THREADS) {
+    let i = group.y * params.length + k;
+    let column = i % params.width;
+    let row = i % params.length / params.width;
+    var surrounded = vec2<bool>(true);
+    if (column > 0) {
+      surrounded &= foreground(i - 1);
+    }
+    if (column + 1 < params.width) {
+      surrounded &= foreground(i + 1);
+    }
+    if (row > 0) {
+      surrounded &= foreground(i - params.width);
+    }
+    if (row + 1 < params.height) {
+      surrounded &= foreground(i + params.width);
+    }
+    boundaries[i] = vec4f(select(vec2f(0), vec2f(1), foreground(i) & !surrounded), 0, 0);
   }
-  let column = i % params.width;
-  let row = i % params.length / params.width;
-  var surrounded = vec2<bool>(true);
-  if (column > 0) {
-    surrounded &= foreground(i - 1);
-  }
-  if (column + 1 < params.width) {
-    surrounded &= foreground(i + 1);
-  }
-  if (row > 0) {
-    surrounded &= foreground(i - params.width);
-  }
-  if (row + 1 < params.height) {
-    surrounded &= foreground(i + params.width);
-  }
-  boundaries[i] = vec4f(select(vec2f(0), vec2f(1), foreground(i) & !surrounded), 0, 0);
 }
 
-@compute @workgroup_size(64)
-fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let at = id.x + id.y * groups.x * 64;
-  if (at >= params.images * params.parts) {
-    return;
-  }
-  let image = at / params.parts;
+@compute @workgroup_size(THREADS)
+fn terms(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(local_invocation_index) local: u32) {
+  let image = group.y;
   let size = vec2i(i32(params.width), i32(params.height));
   let reach = i32(params.reach);
   var sum = vec4f();
-  for (var k = at % params.parts; k < params.length; k += params.parts) {
+  for (var k = group.x * params.span + local; k < min((group.x + 1) * params.span, params.length); k += THREADS) {
     let here = edges[image * params.length + k].xy;
     if (here.x + here.y == 0) {
       continue;
@@ -83,5 +78,5 @@ fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
     }
     sum += vec4f(here.x, here.x * near.y, here.y, here.y * near.x);
   }
-  sums[params.first * params.parts + at] = sum;
+  sums[((params.first + image) * groups.x + group.x) * THREADS + local] = sum;
 }

@@ -5,7 +5,7 @@
 //
 // x  image of `inputQuads` Quad a pixel (4*inputQuads > end - 1 - offset, first - offset >= 0)
 // y  image of `outputQuads` Quad a pixel; the quads [firstQuad, firstQuad + quads) of each pixel are assigned
-// Threads: one a vec4 of y to assign: x along the row (column * quads + quad), y rows, z images.
+// Threads: one a vec4 of y to assign, going on along the row: x along the row (column * quads + quad), y rows, z images.
 
 struct Params {
   height: i32,
@@ -29,14 +29,9 @@ fn divide(a: i32, b: i32) -> i32 {
   return i32((f32(a) + 0.5) / f32(b));
 }
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = i32(id.x);
-  if (i >= params.width * params.quads) {
-    return;
-  }
+fn copyQuad(row: vec2i, i: i32) {
   let column = divide(i, params.quads);
-  let pixel = (i32(id.z) * params.height + i32(id.y)) * params.width + column;
+  let pixel = (row.y * params.height + row.x) * params.width + column;
   let quad = params.firstQuad + i - column * params.quads;
   let at = pixel * params.outputQuads + quad;
   let channel = quad * 4;
@@ -68,4 +63,11 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     rest = select(rest, y[at], channels < vec4i(params.first));
   }
   y[at] = select(rest, value, (channels >= vec4i(params.first)) & (channels < vec4i(params.end)));
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  for (var i = i32(id.x); i < params.width * params.quads; i += i32(groups.x) * THREADS) {
+    copyQuad(vec2i(id.yz), i);
+  }
 }

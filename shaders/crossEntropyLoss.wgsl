@@ -2,14 +2,14 @@
 //           loss = log(sum_k exp(z_k)) - z_label, and 0 where label < 0
 // gradient: dz_k = scale * dLoss * (exp(z_k) / sum_j exp(z_j) - (k == label)), and 0 where label < 0
 // z and dz: images of `classes` channels; labels: images of one channel with class numbers; `length` pixels each. A
-// range of `images` of the batch, beginning with image `first`. Invocation `part` of `parts` an image takes its pixels
-// part, part + parts, ... Assign; pads zero. Workgroups of 64 folded over x and y.
+// range of the batch, beginning with image `first`.
+// Workgroup (x, y) takes the pixels x * span .. x * span + span - 1 of image y; invocation l every THREADS-th of them from the l-th on,
+// which are part x * THREADS + l. Assign; pads zero.
 
 struct Params {
-  images: u32,
   first: u32,
   length: u32,
-  parts: u32,
+  span: u32,
   classes: u32,
   scale: f32,
 }
@@ -44,16 +44,13 @@ fn softmax(pixel: u32) -> Softmax {
   return Softmax(top, sum.x + sum.y + sum.z + sum.w);
 }
 
-@compute @workgroup_size(64)
-fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let at = id.x + id.y * groups.x * 64;
-  if (at >= params.images * params.parts) {
-    return;
-  }
+@compute @workgroup_size(THREADS)
+fn terms(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(local_invocation_index) local: u32) {
   let quads = (params.classes + 3) / 4;
-  let image = at / params.parts;
+  let image = group.y;
   var sum = 0.0;
-  for (var k = at % params.parts; k < params.length; k += params.parts) {
+  for (var k = group.x * params.span + local; k < min((group.x + 1) * params.span, params.length); k += THREADS) {
     let pixel = image * params.length + k;
     if (labels[pixel].x < 0) {
       continue;
@@ -66,23 +63,22 @@ fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
     }
     sum += log(s.sum) + (s.largest - picked);
   }
-  sums[params.first * params.parts + at] = vec4f(params.scale * sum, 0, 0, 0);
+  sums[((params.first + image) * groups.x + group.x) * THREADS + local] = vec4f(params.scale * sum, 0, 0, 0);
 }
 
-@compute @workgroup_size(64)
-fn gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let pixel = id.x + id.y * groups.x * 64;
-  if (pixel >= params.images * params.length) {
-    return;
-  }
-  let quads = (params.classes + 3) / 4;
-  let s = softmax(pixel);
-  let label = u32(labels[pixel].x);
-  let counts = vec4<bool>(!(labels[pixel].x < 0));
-  for (var q = 0u; q < quads; q++) {
-    let at = pixel * quads + q;
-    let class_of = LANES + q * 4;
-    let slope = exp(z[at] - s.largest) / s.sum - select(vec4f(0), vec4f(1), class_of == vec4u(label));
-    dz[at] = select(vec4f(0), params.scale * dLoss[0].x * slope, counts & (class_of < vec4u(params.classes)));
+@compute @workgroup_size(THREADS)
+fn gradient(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  for (var k = group.x * params.span + local; k < min((group.x + 1) * params.span, params.length); k += THREADS) {
+    let pixel = group.y * params.length + k;
+    let quads = (params.classes + 3) / 4;
+    let s = softmax(pixel);
+    let label = u32(labels[pixel].x);
+    let counts = vec4<bool>(!(labels[pixel].x < 0));
+    for (var q = 0u; q < quads; q++) {
+      let at = pixel * quads + q;
+      let class_of = LANES + q * 4;
+      let slope = exp(z[at] - s.largest) / s.sum - select(vec4f(0), vec4f(1), class_of == vec4u(label));
+      dz[at] = select(vec4f(0), params.scale * dLoss[0].x * slope, counts & (class_of < vec4u(params.classes)));
+    }
   }
 }

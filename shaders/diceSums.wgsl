@@ -2,15 +2,14 @@
 // gradient: dp = dSums[row].x * t + dSums[row].y, where row = rowStep * image: 0 for sums over the batch, the image for
 //           sums per image
 // Places with t < 0 are left out: of the sums, and dp is 0 there.
-// Images of `channels` channels, `length` vec4f each; a range of `images` of the batch, beginning with image `first`.
-// Invocation `part` of `parts` an image takes its vec4f part, part + parts, ... Assign; pads zero.
-// Workgroups of 64 folded over x and y.
+// Images of `channels` channels, `length` vec4f each; a range of the batch, beginning with image `first`.
+// Workgroup (x, y) takes the vec4f x * span .. x * span + span - 1 of image y; invocation l every THREADS-th of them from the l-th on,
+// which are part x * THREADS + l. Assign; pads zero.
 
 struct Params {
-  images: u32,
   first: u32,
   length: u32,
-  parts: u32,
+  span: u32,
   channels: u32,
   rowStep: u32,
 }
@@ -27,17 +26,14 @@ fn is_channel(i: u32) -> vec4<bool> {
   return vec4u(0, 1, 2, 3) + (i % quads) * 4 < vec4u(params.channels);
 }
 
-@compute @workgroup_size(64)
-fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let at = id.x + id.y * groups.x * 64;
-  if (at >= params.images * params.parts) {
-    return;
-  }
-  let image = at / params.parts;
+@compute @workgroup_size(THREADS)
+fn terms(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(local_invocation_index) local: u32) {
+  let image = group.y;
   var pt = vec4f();
   var ps = vec4f();
   var ts = vec4f();
-  for (var k = at % params.parts; k < params.length; k += params.parts) {
+  for (var k = group.x * params.span + local; k < min((group.x + 1) * params.span, params.length); k += THREADS) {
     let i = image * params.length + k;
     let left_out = t[i] < vec4f(0);
     let truth = select(t[i], vec4f(0), left_out);
@@ -46,15 +42,14 @@ fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
     ts += truth;
   }
   let one = vec4f(1);
-  sums[params.first * params.parts + at] = vec4f(dot(pt, one), dot(ps, one), dot(ts, one), 0);
+  sums[((params.first + image) * groups.x + group.x) * THREADS + local] = vec4f(dot(pt, one), dot(ps, one), dot(ts, one), 0);
 }
 
-@compute @workgroup_size(64)
-fn gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64;
-  if (i >= params.images * params.length) {
-    return;
+@compute @workgroup_size(THREADS)
+fn gradient(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  for (var k = group.x * params.span + local; k < min((group.x + 1) * params.span, params.length); k += THREADS) {
+    let i = group.y * params.length + k;
+    let d = dSums[(params.first + i / params.length) * params.rowStep];
+    dp[i] = select(vec4f(0), d.x * t[i] + d.y, is_channel(i) & !(t[i] < vec4f(0)));
   }
-  let d = dSums[(params.first + i / params.length) * params.rowStep];
-  dp[i] = select(vec4f(0), d.x * t[i] + d.y, is_channel(i) & !(t[i] < vec4f(0)));
 }

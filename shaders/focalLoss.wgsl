@@ -4,15 +4,14 @@
 // gradient: dz = scale * dLoss * a q^gamma ((p - t) + gamma (1 - 2 t) p (1 - p) / q * ce)
 // For t of 0 and 1, p (1 - p) / q is 1 - q, also where q is too small for a float. Other t are not expected.
 // Places with t < 0 add nothing, and their dz is 0.
-// Images of `channels` channels, `length` vec4f each; a range of `images` of the batch, beginning with image `first`.
-// Invocation `part` of `parts` an image takes its vec4f part, part + parts, ... Assign; pads zero.
-// Workgroups of 64 folded over x and y.
+// Images of `channels` channels, `length` vec4f each; a range of the batch, beginning with image `first`.
+// Workgroup (x, y) takes the vec4f x * span .. x * span + span - 1 of image y; invocation l every THREADS-th of them from the l-th on,
+// which are part x * THREADS + l. Assign; pads zero.
 
 struct Params {
-  images: u32,
   first: u32,
   length: u32,
-  parts: u32,
+  span: u32,
   channels: u32,
   scale: f32,
   gamma: f32,
@@ -58,30 +57,26 @@ fn pixel(logit: vec4f, truth: vec4f) -> Pixel {
   return Pixel(ce, p, q, a * exp2(params.gamma * log2(max(q, vec4f(1e-37)))));
 }
 
-@compute @workgroup_size(64)
-fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let at = id.x + id.y * groups.x * 64;
-  if (at >= params.images * params.parts) {
-    return;
-  }
-  let image = at / params.parts;
+@compute @workgroup_size(THREADS)
+fn terms(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(local_invocation_index) local: u32) {
+  let image = group.y;
   var sum = vec4f();
-  for (var k = at % params.parts; k < params.length; k += params.parts) {
+  for (var k = group.x * params.span + local; k < min((group.x + 1) * params.span, params.length); k += THREADS) {
     let i = image * params.length + k;
     let x = pixel(z[i], t[i]);
     sum += select(vec4f(0), x.factor * x.ce, is_channel(i) & !(t[i] < vec4f(0)));
   }
-  sums[params.first * params.parts + at] = params.scale * sum;
+  sums[((params.first + image) * groups.x + group.x) * THREADS + local] = params.scale * sum;
 }
 
-@compute @workgroup_size(64)
-fn gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64;
-  if (i >= params.images * params.length) {
-    return;
+@compute @workgroup_size(THREADS)
+fn gradient(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  for (var k = group.x * params.span + local; k < min((group.x + 1) * params.span, params.length); k += THREADS) {
+    let i = group.y * params.length + k;
+    let truth = t[i];
+    let x = pixel(z[i], truth);
+    let d = x.factor * ((x.p - truth) + params.gamma * (1 - 2 * truth) * (1 - x.q) * x.ce);
+    dz[i] = select(vec4f(0), params.scale * dLoss[0].x * d, is_channel(i) & !(truth < vec4f(0)));
   }
-  let truth = t[i];
-  let x = pixel(z[i], truth);
-  let d = x.factor * ((x.p - truth) + params.gamma * (1 - 2 * truth) * (1 - x.q) * x.ce);
-  dz[i] = select(vec4f(0), params.scale * dLoss[0].x * d, is_channel(i) & !(truth < vec4f(0)));
 }

@@ -1,9 +1,10 @@
-// terms: sums[first + part] = squares of RUN of the gradient's vec4f, `length` in all, added up: a workgroup takes 64 * RUN that
-//        lie together, an invocation every 64th of them. Runs that stride through the whole arena are half as fast (1.8
-//        against 4.2 GB/s, 1.9 M parameters, llvmpipe, Mesa 25.0.7, 8 lanes, two threads of a 2.5 GHz Xeon).
+// terms: sums[first + part] = squares of RUN of the gradient's vec4f, `length` in all, added up: a workgroup takes THREADS * RUN that
+//        lie together, an invocation every THREADS-th of them. Runs that stride through the whole arena are half as fast (1.8
+//        against 4.2 GB/s, 1.9 M parameters, llvmpipe, Mesa 25.0.7, 8 lanes, two threads of a 2.5 GHz Xeon), workgroups of 64
+//        half as fast as those of 8 (6.6 and 14 GB/s, two threads of a Zen 4 EPYC).
 // root:  norm = sqrt(squared[0].x)
 // The space between variables holds zeros, so that a whole chunk of the arena can be squared. Assign.
-// terms: one invocation a part (parts: a multiple of 64), workgroups of 64 folded over x and y. root: one invocation.
+// terms: one invocation a part (parts: a multiple of THREADS), workgroups folded over x and y. root: one invocation.
 
 struct Params {
   length: u32,
@@ -17,16 +18,16 @@ struct Params {
 @group(0) @binding(3) var<storage, read> squared: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> norm: array<vec4f>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let part = id.x + id.y * groups.x * 64;
+  let part = id.x + id.y * groups.x * THREADS;
   if (part >= params.parts) {
     return;
   }
   var sum = vec4f();
-  let start = part / 64u * ${64 * RUN}u + part % 64u;
-  let end = min(start + ${64 * RUN}u, params.length);
-  for (var i = start; i < end; i += 64u) {
+  let start = part / THREADS * ${THREADS * RUN}u + part % THREADS;
+  let end = min(start + ${THREADS * RUN}u, params.length);
+  for (var i = start; i < end; i += THREADS) {
     let g = gradient[i];
     sum += g * g;
   }

@@ -1,19 +1,18 @@
-// maxPool2d: the largest value of each window, and its gradient. A window is kernel x kernel pixels of x from
-// (oy*stride - padding, ox*stride - padding) on; what lies outside x does not count.
+// maxPool2d: the largest value of each window, and its gradient. A window is KERNEL x KERNEL pixels of x from
+// (oy*STRIDE - PADDING, ox*STRIDE - PADDING) on; what lies outside x does not count.
 //
-//   forward   y = the maximum, taps = where it was first found in row-major order: ky*kernel + kx
-//   gradient  dx = sum of dy over the windows whose maximum this pixel is, the last window first
-//   gradientApart  the same where windows neither meet nor leave gaps (kernel = stride, padding = 0): a window's dy and taps are
-//             loaded once for all of its pixels; dx of what is left over at the right and bottom is 0. 4x16x128x128, 2x2, llvmpipe (Mesa 25.0.7), 8 lanes,
-//             two threads of a 2.5 GHz Xeon: 3.7 GB/s instead of 1.4
+//   forward   y = the maximum, taps = where it was first found in row-major order: ky*KERNEL + kx
+//   gradient  dx = sum of dy over the windows whose maximum this pixel is, the last window first. Windows overlap blocks of
+//             STRIDE x STRIDE pixels alike, so dy and taps are loaded once for all pixels of a block.
 //
 // x, dx     images, inputHeight by inputWidth;  y, dy  images, outputHeight by outputWidth; `quads` Quad a pixel
 //           (vec4f, or vec4h where images are stored as f16)
-// taps      one u32 a Quad of y, 8 bits a channel. Keeping them costs 1/16 of x where stride = 2; finding them again would cost
-//           kernel^2 loads a window.
-// The host guarantees that each window has a pixel inside (padding <= kernel / 2) and kernel <= 16.
-// Threads: one a vec4 of y (forward), of dx (gradient) or of a window, cut off ones too (gradientApart): x along the row (column * quads + quad), y rows, z images. Assigns;
-// pads stay zero.
+// taps      one u32 a Quad of y, 8 bits a channel. Keeping them costs 1/16 of x where STRIDE = 2; finding them again would cost
+//           KERNEL^2 loads a window.
+// TEXELS not 0: x and dy in textures (engine/texels.ts)
+// The host guarantees that each window has a pixel inside (PADDING <= KERNEL / 2) and KERNEL <= 16.
+// Threads: one a vec4 of y (forward) or of a block of dx (gradient), going on along the row: x along the row (column * quads +
+// quad), y rows, z images. Assigns; pads stay zero.
 
 struct Params {
   quads: i32,
@@ -21,17 +20,16 @@ struct Params {
   inputWidth: i32,
   outputHeight: i32,
   outputWidth: i32,
-  kernel: i32,
-  stride: i32,
-  padding: i32,
+  // of a row of the dispatch
+  columns: i32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Quad>;
+#texels 1 x Quad
 @group(0) @binding(2) var<storage, read_write> y: array<Quad>;
 @group(0) @binding(3) var<storage, read_write> taps: array<u32>;
 @group(0) @binding(4) var<storage, read> taps_saved: array<u32>;
-@group(0) @binding(5) var<storage, read> dy: array<Quad>;
+#texels 5 dy Quad
 @group(0) @binding(6) var<storage, read_write> dx: array<Quad>;
 
 // a / b for 0 <= a < 2^20. A processor divides eight floats faster than one integer.
@@ -39,96 +37,86 @@ fn divide(a: i32, b: i32) -> i32 {
   return i32((f32(a) + 0.5) / f32(b));
 }
 
-@compute @workgroup_size(64)
-fn forward(@builtin(global_invocation_id) id: vec3u) {
+@compute @workgroup_size(THREADS)
+fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let at = vec3i(id);
   let quads = params.quads;
-  if (at.x >= params.outputWidth * quads) {
-    return;
-  }
-  let column = divide(at.x, quads);
-  let quad = at.x - column * quads;
-  let corner = vec2i(at.y, column) * params.stride - params.padding;
   let size = vec2i(params.inputHeight, params.inputWidth);
-  let first = max(corner, vec2i(0));
-  let end = min(corner + params.kernel, size);
-
-  // The first value, rather than -infinity, to begin with: WGSL has no infinity.
-  var best = x[((at.z * size.x + first.x) * size.y + first.y) * quads + quad];
-  let firstTap = first - corner;
-  var bestTap = vec4u(u32(firstTap.x * params.kernel + firstTap.y));
-  for (var iy = first.x; iy < end.x; iy++) {
-    let row = (at.z * size.x + iy) * size.y;
-    let tapRow = (iy - corner.x) * params.kernel - corner.y;
-    for (var ix = first.y; ix < end.y; ix++) {
-      let value = x[(row + ix) * quads + quad];
-      let larger = value > best;
-      best = select(best, value, larger);
-      bestTap = select(bestTap, vec4u(u32(tapRow + ix)), larger);
-    }
-  }
-  let to = (at.z * params.outputHeight + at.y) * params.outputWidth * quads + at.x;
-  y[to] = best;
-  taps[to] = bestTap.x | (bestTap.y << 8) | (bestTap.z << 16) | (bestTap.w << 24);
-}
-
-@compute @workgroup_size(64)
-fn gradient(@builtin(global_invocation_id) id: vec3u) {
-  let at = vec3i(id);
-  let quads = params.quads;
-  if (at.x >= params.inputWidth * quads) {
-    return;
-  }
-  let column = divide(at.x, quads);
-  let quad = at.x - column * quads;
-  let size = vec2i(params.outputHeight, params.outputWidth);
-  // The last window over this pixel, and the pixel's place in it; the window before has it `stride` further on.
-  let padded = vec2i(at.y, column) + params.padding;
-  let last = vec2i(divide(padded.x, params.stride), divide(padded.y, params.stride));
-  let inLast = padded - last * params.stride;
-
-  var sum = vec4f();
-  var oy = last.x;
-  for (var ky = inLast.x; ky < params.kernel && oy >= 0; ky += params.stride) {
-    var ox = last.y;
-    for (var kx = inLast.y; kx < params.kernel && ox >= 0; kx += params.stride) {
-      if (oy < size.x && ox < size.y) {
-        let o = ((at.z * size.x + oy) * size.y + ox) * quads + quad;
-        let found = (vec4u(taps_saved[o]) >> vec4u(0, 8, 16, 24)) & vec4u(255);
-        sum += select(vec4f(), vec4f(dy[o]), found == vec4u(u32(ky * params.kernel + kx)));
+  let top = at.y * STRIDE - PADDING;
+  for (var i = at.x; i < params.columns * quads; i += i32(groups.x) * THREADS) {
+    let column = divide(i, quads);
+    let quad = i - column * quads;
+    let left = column * STRIDE - PADDING;
+    // Outside the image stands the pixel inside that is nearest, and never wins. The first tap becomes the first one inside.
+    var best = vec4f();
+    var bestTap = vec4u(u32(max(-top, 0) * KERNEL + max(-left, 0)));
+#for ky in 0..KERNEL
+    {
+      let iy = clamp(top + ${ky}, 0, size.x - 1);
+      let line = (at.z * size.x + iy) * size.y;
+#for kx in 0..KERNEL
+      {
+        let ix = clamp(left + ${kx}, 0, size.y - 1);
+        let value = loadX(u32((line + ix) * quads + quad));
+#if ky + kx == 0
+        best = value;
+#else
+        let larger = (value > best) & vec4<bool>(iy == top + ${ky} && ix == left + ${kx});
+        best = select(best, value, larger);
+        bestTap = select(bestTap, vec4u(${ky * KERNEL + kx}), larger);
+#end
       }
-      ox--;
+#end
     }
-    oy--;
+#end
+    let to = (at.z * params.outputHeight + at.y) * params.outputWidth * quads + i;
+    y[to] = Quad(best);
+    taps[to] = bestTap.x | (bestTap.y << 8) | (bestTap.z << 16) | (bestTap.w << 24);
   }
-  dx[(at.z * params.inputHeight + at.y) * params.inputWidth * quads + at.x] = Quad(sum);
 }
 
-@compute @workgroup_size(64)
-fn gradientApart(@builtin(global_invocation_id) id: vec3u) {
+@compute @workgroup_size(THREADS)
+fn gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let at = vec3i(id);
   let quads = params.quads;
-  let window = divide(at.x, quads);
-  let quad = at.x - window * quads;
-  let left = window * params.kernel;
-  if (left >= params.inputWidth) {
-    return;
-  }
-  var d = vec4f();
-  var found = vec4u();
-  if (at.y < params.outputHeight && window < params.outputWidth) {
-    let o = ((at.z * params.outputHeight + at.y) * params.outputWidth + window) * quads + quad;
-    d = vec4f(dy[o]);
-    found = (vec4u(taps_saved[o]) >> vec4u(0, 8, 16, 24)) & vec4u(255);
-  }
-  let bottom = min((at.y + 1) * params.kernel, params.inputHeight);
-  let right = min(left + params.kernel, params.inputWidth);
-  var tapRow = 0;
-  for (var iy = at.y * params.kernel; iy < bottom; iy++) {
-    let line = (at.z * params.inputHeight + iy) * params.inputWidth;
-    for (var ix = left; ix < right; ix++) {
-      dx[(line + ix) * quads + quad] = Quad(select(vec4f(), d, found == vec4u(u32(tapRow + ix - left))));
+  for (var i = at.x; i < params.columns * quads; i += i32(groups.x) * THREADS) {
+    let block = divide(i, quads);
+    let quad = i - block * quads;
+    // Windows that begin with this block, and with those before it.
+#for j in 0..(KERNEL + STRIDE - 1) / STRIDE
+#for k in 0..(KERNEL + STRIDE - 1) / STRIDE
+    var d${j}_${k} = vec4f();
+    var found${j}_${k} = vec4u();
+    {
+      let oy = at.y - ${j};
+      let ox = block - ${k};
+      if (oy >= 0 && oy < params.outputHeight && ox >= 0 && ox < params.outputWidth) {
+        let o = u32(((at.z * params.outputHeight + oy) * params.outputWidth + ox) * quads + quad);
+        d${j}_${k} = loadDy(o);
+        found${j}_${k} = (vec4u(taps_saved[o]) >> vec4u(0, 8, 16, 24)) & vec4u(255);
+      }
     }
-    tapRow += params.kernel;
+#end
+#end
+    let top = at.y * STRIDE - PADDING;
+    let left = block * STRIDE - PADDING;
+    let to = ((at.z * params.inputHeight + top) * params.inputWidth + left) * quads + quad;
+#for a in 0..STRIDE
+    if (top + ${a} >= 0 && top + ${a} < params.inputHeight) {
+#for b in 0..STRIDE
+      if (left + ${b} >= 0 && left + ${b} < params.inputWidth) {
+        var sum = vec4f();
+#for j in 0..(KERNEL + STRIDE - 1) / STRIDE
+#for k in 0..(KERNEL + STRIDE - 1) / STRIDE
+#if a + j * STRIDE < KERNEL && b + k * STRIDE < KERNEL
+        sum += select(vec4f(), d${j}_${k}, found${j}_${k} == vec4u(${(a + j * STRIDE) * KERNEL + b + k * STRIDE}));
+#end
+#end
+#end
+        dx[to + (${a} * params.inputWidth + ${b}) * quads] = Quad(sum);
+      }
+#end
+    }
+#end
   }
 }

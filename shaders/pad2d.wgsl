@@ -2,7 +2,8 @@
 // kernel with the amounts negated.
 //
 // x, y  images of inputHeight by inputWidth and outputHeight by outputWidth, `quads` Quad (vec4f or vec4h) a pixel
-// Threads: one a vec4 of y: x along the row (column * quads + quad), y rows, z images. Assigns; pads stay zero.
+// Threads: one a vec4 of y, going on along the row: x along the row (column * quads + quad), y rows, z images. Assigns; pads stay
+// zero.
 
 struct Params {
   quads: i32,
@@ -18,19 +19,19 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> y: array<Quad>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u) {
+@compute @workgroup_size(THREADS)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let at = vec3i(id);
   let outputRow = params.outputWidth * params.quads;
   let inputRow = params.inputWidth * params.quads;
-  if (at.x >= outputRow) {
-    return;
-  }
-  let ix = at.x - params.left * params.quads;
   let iy = at.y - params.top;
-  var value = Quad();
-  if (ix >= 0 && ix < inputRow && iy >= 0 && iy < params.inputHeight) {
-    value = x[(at.z * params.inputHeight + iy) * inputRow + ix];
+  let rowInside = iy >= 0 && iy < params.inputHeight;
+  for (var i = at.x; i < outputRow; i += i32(groups.x) * THREADS) {
+    let ix = i - params.left * params.quads;
+    var value = Quad();
+    if (rowInside && ix >= 0 && ix < inputRow) {
+      value = x[(at.z * params.inputHeight + iy) * inputRow + ix];
+    }
+    y[(at.z * params.outputHeight + at.y) * outputRow + i] = value;
   }
-  y[(at.z * params.outputHeight + at.y) * outputRow + at.x] = value;
 }

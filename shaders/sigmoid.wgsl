@@ -1,10 +1,11 @@
 // forward:  y = 1 / (1 + exp(-x)), written with exp(-|x|), which cannot overflow
 // gradient: dx = dy * y * (1 - y)
 // Both over `count` vec4f of an image or vector with `channels` channels, from an image's first vec4f on; assign; pads
-// zero. Workgroups of 64, folded over x and y, take 64 * RUN vec4f that lie together.
+// zero. Workgroups of THREADS, folded over x and y, take `span` vec4f that lie together.
 
 struct Params {
   count: u32,
+  span: u32,
   channels: u32,
 }
 
@@ -20,31 +21,21 @@ fn is_channel(i: u32) -> vec4<bool> {
   return vec4u(0, 1, 2, 3) + (i % quads) * 4 < vec4u(params.channels);
 }
 
-@compute @workgroup_size(64)
-fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let first = (id.x / 64 + id.y * groups.x) * ${64 * RUN} + id.x % 64;
-#for k in 0..RUN
-  {
-    let i = first + ${64 * k};
-    if (i < params.count) {
-      let value = x[i];
-      let e = exp(-abs(value));
-      y[i] = select(vec4f(0), select(e, vec4f(1), value >= vec4f(0)) / (1 + e), is_channel(i));
-    }
+@compute @workgroup_size(THREADS)
+fn forward(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  let first = (group.x + group.y * groups.x) * params.span;
+  for (var i = first + local; i < min(first + params.span, params.count); i += THREADS) {
+    let value = x[i];
+    let e = exp(-abs(value));
+    y[i] = select(vec4f(0), select(e, vec4f(1), value >= vec4f(0)) / (1 + e), is_channel(i));
   }
-#end
 }
 
-@compute @workgroup_size(64)
-fn gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let first = (id.x / 64 + id.y * groups.x) * ${64 * RUN} + id.x % 64;
-#for k in 0..RUN
-  {
-    let i = first + ${64 * k};
-    if (i < params.count) {
-      let s = y_saved[i];
-      dx[i] = dy[i] * s * (1 - s);
-    }
+@compute @workgroup_size(THREADS)
+fn gradient(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  let first = (group.x + group.y * groups.x) * params.span;
+  for (var i = first + local; i < min(first + params.span, params.count); i += THREADS) {
+    let s = y_saved[i];
+    dx[i] = dy[i] * s * (1 - s);
   }
-#end
 }

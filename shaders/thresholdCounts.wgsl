@@ -2,15 +2,15 @@
 // are foreground in prediction and target, pixels that are foreground in the prediction, and the same of the second.
 // Foreground: x > threshold + k * step in the prediction, t > 0.5 in the target; pixels with t < 0 are left out.
 // PAIRS = ceil(COUNT / 2); thresholds beyond COUNT count nothing.
-// Images of one channel, `length` pixels each; a range of `images` of the batch, beginning with image `first`.
-// Invocation `part` of `parts` an image takes its pixels part, part + parts, ... and keeps all counts in registers, since
-// a pixel's load is dearer than its comparisons. Assigns. Workgroups of 64 folded over x and y.
+// Images of one channel, `length` pixels each; a range of the batch, beginning with image `first`.
+// Workgroup (x, y) takes the pixels x * span .. x * span + span - 1 of image y; invocation l every THREADS-th of them from the l-th on,
+// which are part x * THREADS + l, and keeps all counts in registers, since a pixel's load is
+// dearer than its comparisons. Assigns.
 
 struct Params {
-  images: u32,
   first: u32,
   length: u32,
-  parts: u32,
+  span: u32,
   threshold: f32,
   step: f32,
 }
@@ -24,17 +24,14 @@ fn above(value: f32, k: f32) -> f32 {
   return select(0.0, 1.0, value > params.threshold + k * params.step);
 }
 
-@compute @workgroup_size(64)
-fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let at = id.x + id.y * groups.x * 64;
-  if (at >= params.images * params.parts) {
-    return;
-  }
-  let image = at / params.parts;
+@compute @workgroup_size(THREADS)
+fn terms(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(local_invocation_index) local: u32) {
+  let image = group.y;
 #for i in 0..PAIRS
   var sum${i} = vec4f();
 #end
-  for (var k = at % params.parts; k < params.length; k += params.parts) {
+  for (var k = group.x * params.span + local; k < min((group.x + 1) * params.span, params.length); k += THREADS) {
     let given = t[image * params.length + k].x;
     if (given < 0) {
       continue;
@@ -51,7 +48,7 @@ fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
     sum${i} += vec4f(a${i} * truth, a${i}, b${i} * truth, b${i});
 #end
   }
-  let place = (params.first * params.parts + at) * PAIRS;
+  let place = (((params.first + image) * groups.x + group.x) * THREADS + local) * PAIRS;
 #for i in 0..PAIRS
   sums[place + ${i}] = sum${i};
 #end

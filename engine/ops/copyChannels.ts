@@ -2,7 +2,7 @@ import type { DeviceTraits } from '../device.js';
 import type { Tensor } from '../graph.js';
 import { quadType, vec4s } from '../layout.js';
 import type { ImageRange, Lowering } from '../lowering.js';
-import { rowGroups } from './rows.js';
+import { overRows } from './rows.js';
 
 /** Rows of an invocation that copies whole quads: a graphics card wants more invocations instead. */
 const runOf = ({ cpu }: DeviceTraits): number => (cpu ? 8 : 2);
@@ -51,9 +51,10 @@ export function copyChannels(
     });
     return;
   }
+  const { THREADS, workgroups } = overRows(to, y, { rows: height, images: range.count, columns: width, quads });
   to.dispatch({
     shader: 'copyChannels',
-    constants: { Quad: quadType(x.dtype) },
+    constants: { Quad: quadType(x.dtype), THREADS },
     params: {
       height,
       width,
@@ -67,6 +68,6 @@ export function copyChannels(
       keep: Number(keep),
     },
     bindings: { x: to.images(x, range), y: to.images(y, range) },
-    workgroups: rowGroups(to, y, range, quads),
+    workgroups,
   });
 }

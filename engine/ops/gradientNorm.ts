@@ -1,3 +1,4 @@
+import type { DeviceTraits } from '../device.js';
 import type { Graph, Node, Op, Tensor } from '../graph.js';
 import type { Lowering } from '../lowering.js';
 import type { Variables } from '../variables.js';
@@ -7,15 +8,17 @@ interface Attributes {
   variables: Variables;
 }
 
-/** vec4f that one invocation squares and adds. */
-const RUN = 32;
+/** The invocations of a workgroup, one subgroup on a processor, and the vec4f that each squares and adds. */
+const teamOf = ({ cpu, subgroupSize }: DeviceTraits) =>
+  cpu ? { THREADS: Math.max(8, subgroupSize), RUN: 256 } : { THREADS: 64, RUN: 32 };
 
 export const gradientNormOp: Op<Attributes> = {
   name: 'gradientNorm',
   lower(node: Node<Attributes>, to: Lowering) {
     const arena = node.attributes.variables.arena('gradient');
     const lengths = arena.chunkBytes.map((bytes) => bytes / 16);
-    const parts = lengths.map((length) => Math.ceil(length / (64 * RUN)) * 64);
+    const team = teamOf(to.traits);
+    const parts = lengths.map((length) => Math.ceil(length / (team.THREADS * team.RUN)) * team.THREADS);
     const all = parts.reduce((sum, count) => sum + count, 0);
     const sums = to.scratch('terms', [all * 4], 'vector');
     let first = 0;
@@ -23,10 +26,10 @@ export const gradientNormOp: Op<Attributes> = {
       to.dispatch({
         shader: 'gradientNorm',
         entry: 'terms',
-        constants: { RUN },
+        constants: team,
         params: { length, parts: parts[chunk], first },
         bindings: { gradient: { arena, chunk }, sums },
-        workgroups: to.flat(parts[chunk]),
+        workgroups: to.flat(parts[chunk], team.THREADS),
       });
       first += parts[chunk];
     });
@@ -35,7 +38,7 @@ export const gradientNormOp: Op<Attributes> = {
     to.dispatch({
       shader: 'gradientNorm',
       entry: 'root',
-      constants: { RUN },
+      constants: team,
       params: { length: 0, parts: 0, first: 0 },
       bindings: { squared, norm: node.outputs[0] },
       workgroups: [1, 1, 1],

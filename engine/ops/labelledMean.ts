@@ -12,7 +12,8 @@ export const labelledMeanOp: Op = {
     sumTerms(to, 'labelledMean', { t }, { pixels }, labelled);
     to.dispatch({
       shader: 'labelledMean',
-      params: { images, first: 0, length: height * width, parts: 0, pixels },
+      constants: { THREADS: 1 },
+      params: { first: 0, length: height * width, span: 0, pixels },
       bindings: { x, labelled, y: node.outputs[0] },
       workgroups: [1, 1, 1],
     });

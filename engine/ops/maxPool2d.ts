@@ -1,6 +1,7 @@
 import { type Op, recordOne, type Tensor } from '../graph.js';
 import { quadType, vec4s } from '../layout.js';
-import { rowGroups } from './rows.js';
+import { TEXEL_SHIFT } from '../texels.js';
+import { overRows, rowsOf } from './rows.js';
 
 export interface MaxPool2dOptions {
   /** Height and width of a window. */
@@ -13,29 +14,38 @@ export interface MaxPool2dOptions {
 /** Taps are kept in 8 bits. */
 const MOST_TAPS = 256;
 
-function params(x: Tensor, y: Tensor, options: MaxPool2dOptions) {
-  return {
+/** What both kernels take. @param columns of a row of the dispatch */
+function parts(x: Tensor, y: Tensor, { kernel, stride, padding }: MaxPool2dOptions, columns: number) {
+  const constants = { KERNEL: kernel, STRIDE: stride, PADDING: padding, Quad: quadType(x.dtype) };
+  const params = {
     quads: vec4s(x.shape[1]),
     inputHeight: x.shape[2],
     inputWidth: x.shape[3],
     outputHeight: y.shape[2],
     outputWidth: y.shape[3],
-    ...options,
+    columns,
   };
+  return { constants, params };
 }
 
 /** [x] to [y, taps]. */
 export const maxPool2dOp: Op<MaxPool2dOptions> = {
   name: 'maxPool2d',
   lower({ inputs: [x], outputs: [y, taps], attributes }, to) {
+    const { constants, params } = parts(x, y, attributes, y.shape[3]);
     for (const range of to.batches(x, y, taps)) {
+      const { THREADS, workgroups } = overRows(to, y, rowsOf(y.shape, range.count));
+      const given = to.images(x, range);
+      // Copying x is worth it where windows share pixels.
+      const texels = attributes.kernel > attributes.stride && to.texels(given);
       to.dispatch({
         shader: 'maxPool2d',
         entry: 'forward',
-        constants: { Quad: quadType(x.dtype) },
-        params: params(x, y, attributes),
-        bindings: { x: to.images(x, range), y: to.images(y, range), taps: to.images(taps, range) },
-        workgroups: rowGroups(to, y, range),
+        constants: { ...constants, THREADS, TEXELS: texels ? TEXEL_SHIFT : 0 },
+        params,
+        bindings: { x: given, y: to.images(y, range), taps: to.images(taps, range) },
+        texels: texels ? ['x'] : [],
+        workgroups,
       });
     }
   },
@@ -49,18 +59,23 @@ export const maxPool2dOp: Op<MaxPool2dOptions> = {
 export const maxPool2dGradientOp: Op<MaxPool2dOptions> = {
   name: 'maxPool2dGradient',
   lower({ inputs: [taps, dy], outputs: [dx], attributes }, to) {
-    const { kernel, stride, padding } = attributes;
-    const apart = kernel === stride && padding === 0;
+    const { stride, padding } = attributes;
+    const [, , height, width] = dx.shape;
+    const [rows, columns] = [height, width].map((size) => Math.ceil((size + padding) / stride));
+    const { constants, params } = parts(dx, dy, attributes, columns);
     for (const range of to.batches(dx, dy, taps)) {
-      const [across, height, images] = rowGroups(to, dx, range);
-      const windows = Math.ceil(dx.shape[3] / kernel) * vec4s(dx.shape[1]);
+      const blocks = { rows, columns, images: range.count, quads: params.quads };
+      const { THREADS, workgroups } = overRows(to, dx, blocks);
+      const given = to.images(dy, range);
+      const texels = attributes.kernel > stride && to.texels(given);
       to.dispatch({
         shader: 'maxPool2d',
-        entry: apart ? 'gradientApart' : 'gradient',
-        constants: { Quad: quadType(dx.dtype) },
-        params: params(dx, dy, attributes),
-        bindings: { taps_saved: to.images(taps, range), dy: to.images(dy, range), dx: to.images(dx, range) },
-        workgroups: apart ? [Math.ceil(windows / 64), Math.ceil(height / kernel), images] : [across, height, images],
+        entry: 'gradient',
+        constants: { ...constants, THREADS, TEXELS: texels ? TEXEL_SHIFT : 0 },
+        params,
+        bindings: { taps_saved: to.images(taps, range), dy: given, dx: to.images(dx, range) },
+        texels: texels ? ['dy'] : [],
+        workgroups,
       });
     }
   },

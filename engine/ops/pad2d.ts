@@ -1,6 +1,6 @@
 import { type Op, recordOne, type Tensor } from '../graph.js';
 import { quadType, vec4s } from '../layout.js';
-import { rowGroups } from './rows.js';
+import { overRows, rowsOf } from './rows.js';
 
 /** Columns on the left and right, rows at the top and bottom; negative amounts crop. */
 export type Padding2d = readonly [left: number, right: number, top: number, bottom: number];
@@ -14,12 +14,13 @@ export const pad2dOp: Op<{ pad: Padding2d }> = {
     const [left, , top] = attributes.pad;
     const quads = vec4s(channels);
     for (const range of to.batches(x, y)) {
+      const { THREADS, workgroups } = overRows(to, y, rowsOf(y.shape, range.count));
       to.dispatch({
         shader: 'pad2d',
-        constants: { Quad: quadType(x.dtype) },
+        constants: { Quad: quadType(x.dtype), THREADS },
         params: { quads, inputHeight, inputWidth, outputHeight, outputWidth, left, top },
         bindings: { x: to.images(x, range), y: to.images(y, range) },
-        workgroups: rowGroups(to, y, range),
+        workgroups,
       });
     }
   },

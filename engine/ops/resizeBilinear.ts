@@ -1,6 +1,7 @@
 import { type Op, recordOne, type Tensor } from '../graph.js';
 import { quadType, vec4s } from '../layout.js';
-import { rowGroups } from './rows.js';
+import { TEXEL_SHIFT } from '../texels.js';
+import { downRows, rowsOf } from './rows.js';
 
 interface Attributes {
   alignCorners: boolean;
@@ -40,13 +41,17 @@ export const resizeBilinearOp: Op<Attributes> = {
   again: (node) => node,
   lower({ inputs: [x], outputs: [y], attributes }, to) {
     for (const range of to.batches(x, y)) {
+      const { THREADS, run, workgroups } = downRows(to, y, rowsOf(y.shape, range.count));
+      const given = to.images(x, range);
+      const texels = to.texels(given);
       to.dispatch({
         shader: 'resizeBilinear',
         entry: 'forward',
-        constants: { Quad: quadType(x.dtype) },
-        params: params(x, y, attributes),
-        bindings: { x: to.images(x, range), y: to.images(y, range) },
-        workgroups: rowGroups(to, y, range),
+        constants: { Quad: quadType(x.dtype), THREADS, TEXELS: texels ? TEXEL_SHIFT : 0 },
+        params: { ...params(x, y, attributes), run },
+        bindings: { x: given, y: to.images(y, range) },
+        texels: texels ? ['x'] : [],
+        workgroups,
       });
     }
   },
@@ -61,13 +66,17 @@ export const resizeBilinearGradientOp: Op<Attributes> = {
   name: 'resizeBilinearGradient',
   lower({ inputs: [dy], outputs: [dx], attributes }, to) {
     for (const range of to.batches(dx, dy)) {
+      const { THREADS, run, workgroups } = downRows(to, dx, rowsOf(dx.shape, range.count));
+      const given = to.images(dy, range);
+      const texels = to.texels(given);
       to.dispatch({
         shader: 'resizeBilinear',
         entry: 'gradient',
-        constants: { Quad: quadType(dx.dtype) },
-        params: params(dx, dy, attributes),
-        bindings: { dy: to.images(dy, range), dx: to.images(dx, range) },
-        workgroups: rowGroups(to, dx, range),
+        constants: { Quad: quadType(dx.dtype), THREADS, TEXELS: texels ? TEXEL_SHIFT : 0 },
+        params: { ...params(dx, dy, attributes), run },
+        bindings: { dy: given, dx: to.images(dx, range) },
+        texels: texels ? ['dy'] : [],
+        workgroups,
       });
     }
   },

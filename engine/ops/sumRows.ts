@@ -4,6 +4,7 @@
  * memory is not used: its barriers are dear on a software adapter, and a pass costs about 30 microseconds there
  * (lavapipe, two cores).
  */
+import type { DeviceTraits } from '../device.js';
 import type { Tensor } from '../graph.js';
 import { quadBytes } from '../layout.js';
 import type { Binding, Lowering, Storage } from '../lowering.js';
@@ -11,6 +12,12 @@ import type { Constants } from '../wgsl.js';
 
 /** vec4f that one invocation of a pass adds up. */
 const RUN = 32;
+/**
+ * vec4f that one invocation of a `terms` kernel takes from an image before it writes its part of the sum: on a graphics card, and at
+ * most on a processor, where fewer parts save a pass.
+ */
+const TERMS_RUN = 16;
+const CPU_TERMS_RUN = 256;
 
 /** Rows to sum, as an array [rows][length][inner] of vec4f; several sources continue each other's rows. */
 export interface Rows {
@@ -55,14 +62,22 @@ export function sumRows(
   if (!last) sumRows(to, { sources: [{ binding: out, rows }], length: parts, inner }, target, options);
 }
 
-/** vec4f that one invocation of a `terms` kernel takes from an image before it writes its part of the sum. */
-const TERMS_RUN = 16;
+/**
+ * How workgroups go over images of `length` vec4f: `groups` of THREADS an image take `span` that lie together. On a graphics card
+ * an invocation takes `run`; on a processor a workgroup is one subgroup, and longer runs leave fewer sums.
+ */
+function spread({ cpu, subgroupSize }: DeviceTraits, length: number, images: number, run: number) {
+  const THREADS = cpu ? Math.max(8, subgroupSize) : 64;
+  const each = cpu ? Math.min(Math.max(Math.ceil((length * images) / (32 * THREADS)), 16), CPU_TERMS_RUN) : run;
+  const span = THREADS * each;
+  return { THREADS, span, groups: Math.ceil(length / span) };
+}
 
 /**
- * Dispatches a kernel over the vec4f of images of a batch, in as many ranges of the batch as bindings need. The shader
- * gets `images` and `first` (the range), `length` (vec4f an image of the first tensor), `parts` (invocations an image:
- * number k takes k, k + parts, ...) and `params`.
- * @param run vec4f an invocation takes
+ * Dispatches a kernel over the vec4f of images of a batch, in as many ranges of the batch as bindings need. Workgroup (x, y)
+ * takes the vec4f x * span .. x * span + span - 1 of image y of the range. The shader gets THREADS, `first` (image of the range),
+ * `length` (vec4f an image of the first tensor), `span` and `params`.
+ * @param run vec4f an invocation takes on a graphics card
  * @param shared bound whole, whatever the range
  */
 export function overImages(
@@ -74,16 +89,16 @@ export function overImages(
 ): void {
   const list = Object.values(tensors);
   const length = vec4sOfImage(list[0]);
-  const parts = Math.ceil(length / run);
+  const { THREADS, span, groups } = spread(to.traits, length, list[0].shape[0], run);
   for (const range of to.batches(...list)) {
     const bound = Object.entries(tensors).map(([name, tensor]) => [name, to.images(tensor, range)] as const);
     to.dispatch({
       shader,
       entry,
-      constants,
-      params: { images: range.count, first: range.first, length, parts, ...params },
+      constants: { ...constants, THREADS },
+      params: { first: range.first, length, span, ...params },
       bindings: { ...Object.fromEntries(bound), ...shared },
-      workgroups: to.flat(range.count * parts),
+      workgroups: [groups, range.count, 1],
     });
   }
 }
@@ -100,7 +115,8 @@ interface TermsOptions extends SumOptions {
 
 /**
  * The sum of what the shader's entry point `terms` computes from images, over the batch or per image. `terms` is called
- * as `overImages` says, and writes sums[((first + image) * parts + part) * inner + ...], `inner` vec4f.
+ * as `overImages` says, and invocation l of workgroup (x, y) writes sums[(((first + y) * groups + x) * THREADS + l) * inner + ...],
+ * `inner` vec4f.
  */
 export function sumTerms(
   to: Lowering,
@@ -112,7 +128,8 @@ export function sumTerms(
 ): void {
   const [first] = Object.values(tensors);
   const images = first.shape[0];
-  const parts = Math.ceil(vec4sOfImage(first) / TERMS_RUN);
+  const { THREADS, groups } = spread(to.traits, vec4sOfImage(first), images, TERMS_RUN);
+  const parts = groups * THREADS;
   const sums = to.scratch('terms', [images * parts * inner * 4], 'vector');
   overImages(to, { shader, entry: 'terms', run: TERMS_RUN, constants }, tensors, params, { sums });
   const rows = perImage ? images : 1;

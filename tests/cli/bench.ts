@@ -3,11 +3,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { relativeError } from '../../bench/arms.js';
 import { costOf, shapeOf } from '../../bench/cost.js';
-
 import { compareRows, comparisonTable, readRows, type Row } from '../../bench/rows.js';
 import { Graph } from '../../engine/graph.js';
+import { relativeError } from '../../engine/isolate.js';
 import { conv2d } from '../../engine/ops/conv2d.js';
 import { convTranspose2d } from '../../engine/ops/convTranspose2d.js';
 import { relu } from '../../engine/ops/relu.js';
@@ -123,8 +122,8 @@ test('kernels: with f16, every form once', () =>
     assert.is(new Set(names).size, names.length, names.join('\n'));
     const forward = rows.filter(({ work }) => work === 'conv2d').map(({ variant }) => variant);
     assert.ok(forward.includes('conv2dPlain'), forward.join('\n'));
-    // The rule's favourite, and the other size.
-    assert.is(forward.filter((variant) => variant.startsWith('conv2dTiled')).length, 2, forward.join('\n'));
+    // The rule's favourite, and other sizes.
+    assert.ok(forward.filter((variant) => variant.startsWith('conv2dTiled')).length > 1, forward.join('\n'));
     for (const { precision, error } of rows) {
       assert.is(precision, 'f16');
       assert.ok((error as number) <= 2 ** -8);

@@ -94,7 +94,7 @@ function assertSame(got: Run, wanted: Run): void {
   });
 }
 
-const GRADIENT = 'reluGradient+batchNorm2dGradients';
+const GRADIENT = 'reluGradient+batchNorm2dGradient';
 const CONCATS = '4 concat+conv2d, 4 concat+conv2dWeightGradient, 4 conv2dInputGradient+channelSlice';
 
 /** Ends in a node that is never fused, so that what stands before it may be. */

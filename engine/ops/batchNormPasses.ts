@@ -1,0 +1,320 @@
+/** The dispatches of batch normalisation: over maps of any size in passes, over those with few pixels in one. */
+import type { DeviceTraits } from '../device.js';
+import type { Node, Tensor } from '../graph.js';
+import { quadType, vec4s } from '../layout.js';
+import type { ImageRange, Lowering, Scratch } from '../lowering.js';
+import type { Constants } from '../wgsl.js';
+
+/** What is done to y before it is written, in this order; `add` takes one more input. */
+export type Epilogue = readonly ('add' | 'relu')[];
+
+export interface Attributes {
+  momentum: number;
+  eps: number;
+  /** Of a fused node. */
+  epilogue?: Epilogue;
+}
+
+export interface GradientAttributes extends Attributes {
+  /** The mean and variance are those of x, and move with it. */
+  training: boolean;
+  /** dy is the gradient of relu(y), and passes where y > 0. */
+  relu?: boolean;
+}
+
+const SHADER = 'batchNorm2d';
+/** vec4f a quad that the pass for dx reads. */
+const COEFFICIENTS = 5;
+
+/** Values a channel has. */
+export const pixelsOf = ({ shape: [n, , h, w] }: Tensor): number => n * h * w;
+
+const lanesOf = ({ subgroupSize }: DeviceTraits): number => Math.max(8, subgroupSize);
+
+/** Of the shader, where a pass has no part in what is fused. */
+const plain = ({ inputs: [x] }: Node): Constants => ({ Quad: quadType(x.dtype), RELU: false, ADD: 0 });
+
+const epilogueOf = ({ attributes: { epilogue = [] } }: Node<Attributes>): Constants => ({
+  RELU: epilogue.includes('relu'),
+  ADD: epilogue.indexOf('add') + 1,
+});
+
+/**
+ * The invocations of a workgroup that sums, and whether they merge their sums. On a processor a barrier costs more than the
+ * sums that it saves: there a workgroup is one subgroup, and every invocation hands its own on. Sums of 4x16x128x128 (llvmpipe,
+ * Mesa 25.0.7, 8 lanes, two threads of a 2.5 GHz Xeon): 2.6 ms with 64 invocations that merge, 1.3 so; 4x16x32x32: 0.29, 0.11.
+ */
+const teamOf = (traits: DeviceTraits) =>
+  traits.cpu ? { THREADS: lanesOf(traits), MERGE: false } : { THREADS: 64, MERGE: true };
+
+/**
+ * Of the passes that sum nothing. On a processor the lines of a wider workgroup are far apart: y of 4x16x128x128 with statistics
+ * given takes 0.63 ms with 64 invocations, 0.55 with 8 (llvmpipe, Mesa 25.0.7, 8 lanes, two threads of a Zen 4 EPYC).
+ */
+const wideOf = (traits: DeviceTraits) => ({ THREADS: traits.cpu ? lanesOf(traits) : 64, MERGE: false });
+
+/** The widest power of two up to 16 that divides the number of quads: a workgroup is then whole lines of quads. */
+function widthOf(quads: number, threads: number): number {
+  let width = 1;
+  while (width < Math.min(16, threads) && quads % (width * 2) === 0) width *= 2;
+  return width;
+}
+
+/**
+ * Most quads that a workgroup of `batchNorm2dSubgroup` has to itself. Batch norm and ReLU of 4x128x16x16, 4x64x32x32, 4x32x64x64, ms
+ * (llvmpipe, Mesa 25.0.7, 8 lanes, two threads of a Zen 4 EPYC): 0.38, 0.42, 0.62 in passes, 0.25, 0.29, 0.51 in one. On two
+ * processors larger maps gain, too; on more of them four workgroups would take longer than the passes' dispatches.
+ */
+const FEW = 16384;
+/** Workgroups that one dispatch should have at least. */
+const SHARED_BY = 4;
+
+/** The quads side by side in a workgroup that has all their pixels; undefined where the map takes passes. */
+function widthOfFew(to: Lowering, x: Tensor): number | undefined {
+  const { cpu, subgroupSize } = to.traits;
+  if (!cpu || subgroupSize < 8 || to.batches(x).length > 1) return undefined;
+  const quads = vec4s(x.shape[1]);
+  let width = widthOf(quads, subgroupSize);
+  while (width > 1 && quads / width < SHARED_BY) width /= 2;
+  return pixelsOf(x) * width <= FEW ? width : undefined;
+}
+
+/** A dispatch in which every workgroup has a few channels to itself. */
+function few(
+  node: Node<Attributes>,
+  to: Lowering,
+  width: number,
+  {
+    entry,
+    constants,
+    params,
+    bindings,
+  }: {
+    entry: string;
+    constants: Constants;
+    params: { momentum?: number; unbiased?: number; inverseCount?: number };
+    bindings: Record<string, Tensor>;
+  },
+): void {
+  const [x] = node.inputs;
+  const quads = vec4s(x.shape[1]);
+  const shared = { pixels: pixelsOf(x), quads, width, eps: node.attributes.eps };
+  to.dispatch({
+    shader: 'batchNorm2dSubgroup',
+    entry,
+    constants: { ...plain(node), LANES: to.traits.subgroupSize, ...constants },
+    params: { ...shared, momentum: 0, unbiased: 0, inverseCount: 0, ...params },
+    bindings,
+    workgroups: [quads / width, 1, 1],
+  });
+}
+
+interface Tiling {
+  width: number;
+  /** Pixels of one workgroup. */
+  span: number;
+  /** Workgroups side by side along the pixels. */
+  groups: number;
+}
+
+/**
+ * Cuts the pixels so that about `workgroups` of them work, each invocation on eight pixels at least: below that the
+ * reads of the channel's vectors, and the merging, would weigh more than the pixels.
+ */
+function tilingOf(
+  pixels: number,
+  quads: number,
+  { workgroups, threads }: { workgroups: number; threads: number },
+  traits: DeviceTraits,
+): Tiling {
+  const width = widthOf(quads, threads);
+  const lines = threads / width;
+  const most = Math.min(Math.ceil(pixels / (8 * lines)), traits.maxWorkgroups);
+  const wish = Math.min(Math.max(Math.ceil((workgroups * width) / quads), 1), most);
+  const span = Math.ceil(pixels / wish / lines) * lines;
+  return { width, span, groups: Math.ceil(pixels / span) };
+}
+
+/** The parameters that every entry point takes, for one range of the batch. */
+function rangeParams(node: Node<Attributes>, range: ImageRange, tiling: Tiling) {
+  const [, channels, h, w] = node.inputs[0].shape;
+  return {
+    pixels: range.count * h * w,
+    quads: vec4s(channels),
+    width: tiling.width,
+    span: tiling.span,
+    partials: 0,
+    eps: node.attributes.eps,
+    momentum: 0,
+    unbiased: 0,
+    inverseCount: 0,
+  };
+}
+
+/** Statistics of the batch, the running estimates, and y. */
+export function trainingPasses(node: Node<Attributes>, to: Lowering): void {
+  const [x, weight, bias, runningMean, runningVariance, addend] = node.inputs;
+  const [y, mean, variance] = node.outputs;
+  const count = pixelsOf(x);
+  const params = { momentum: node.attributes.momentum, unbiased: count / (count - 1) };
+  const moved = {
+    mean_out: mean,
+    variance_out: variance,
+    running_mean: runningMean,
+    running_variance: runningVariance,
+  };
+  const width = widthOfFew(to, x);
+  if (width !== undefined) {
+    const bindings = { x, weight, bias, y, ...moved, ...(addend ? { addend } : {}) };
+    return few(node, to, width, { entry: 'forward', constants: epilogueOf(node), params, bindings });
+  }
+  reduce(node, to, {
+    numbers: 3,
+    partial: { entry: 'statistics', images: { x }, vectors: {} },
+    finish: { entry: 'finishStatistics', vectors: moved, params },
+  });
+  normalise(node, to, mean, variance);
+}
+
+/** The pass that writes y. */
+export function normalise(node: Node<Attributes>, to: Lowering, mean: Tensor, variance: Tensor): void {
+  const [x, weight, bias, , , addend] = node.inputs;
+  overPixels(node, to, {
+    entry: 'normalise',
+    images: { x, y: node.outputs[0], ...(addend ? { addend } : {}) },
+    vectors: { weight, bias, mean, variance },
+    constants: epilogueOf(node),
+  });
+}
+
+/** Gradients of weight and bias, and of x where that is wanted. */
+export function gradientPasses(node: Node<GradientAttributes>, to: Lowering): void {
+  const [x, dy, weight, bias, mean, variance] = node.inputs;
+  const [dweight, dbias, dx] = node.outputs;
+  const { relu = false, training } = node.attributes;
+  const params = { inverseCount: training ? 1 / pixelsOf(x) : 0 };
+  const sums = { dweight_out: dweight, dbias_out: dbias };
+  const width = dx && widthOfFew(to, x);
+  if (width !== undefined) {
+    const bindings = { x, dy, weight, mean, variance, dx, ...sums, ...(relu ? { bias } : {}) };
+    return few(node, to, width, { entry: 'gradient', constants: { RELU: relu }, params, bindings });
+  }
+  const coefficients = to.scratch('coefficients', [COEFFICIENTS * 4 * vec4s(x.shape[1])], 'vector');
+  reduce(node, to, {
+    numbers: 2,
+    partial: {
+      entry: 'gradientSums',
+      images: { x, dy },
+      vectors: relu ? { mean, variance, weight, bias } : { mean },
+      constants: { RELU: relu },
+    },
+    finish: {
+      entry: 'finishGradientSums',
+      vectors: { mean, variance, weight, bias, ...sums, coefficients_out: coefficients },
+      params: {},
+    },
+  });
+  if (!dx) return;
+  overPixels(node, to, {
+    entry: 'inputGradient',
+    images: { x, dy, dx },
+    vectors: { coefficients },
+    constants: { RELU: relu },
+    params,
+  });
+}
+
+/** An entry point that goes over the images once. */
+function overPixels(
+  node: Node<Attributes>,
+  to: Lowering,
+  {
+    entry,
+    images,
+    vectors,
+    constants,
+    params,
+  }: {
+    entry: string;
+    images: Record<string, Tensor>;
+    vectors: Record<string, Tensor | Scratch>;
+    constants: Constants;
+    params?: { inverseCount: number };
+  },
+): void {
+  const [, channels, h, w] = node.inputs[0].shape;
+  const quads = vec4s(channels);
+  const team = wideOf(to.traits);
+  const sizes = { workgroups: to.traits.cpu ? 64 : Infinity, threads: team.THREADS };
+  for (const range of to.batches(...Object.values(images))) {
+    const tiling = tilingOf(range.count * h * w, quads, sizes, to.traits);
+    const parts = Object.entries(images).map(([name, image]) => [name, to.images(image, range)] as const);
+    to.dispatch({
+      shader: SHADER,
+      entry,
+      constants: { ...plain(node), ...team, ...constants },
+      params: { ...rangeParams(node, range, tiling), ...params },
+      bindings: { ...Object.fromEntries(parts), ...vectors },
+      workgroups: [tiling.groups, quads / tiling.width, 1],
+    });
+  }
+}
+
+/** A sum over all pixels in two levels: partials of many workgroups, then these together. */
+function reduce(
+  node: Node<Attributes>,
+  to: Lowering,
+  {
+    numbers,
+    partial,
+    finish,
+  }: {
+    /** vec4f of one partial. */
+    numbers: number;
+    partial: {
+      entry: string;
+      images: Record<string, Tensor>;
+      vectors: Record<string, Tensor>;
+      constants?: Constants;
+    };
+    finish: {
+      entry: string;
+      vectors: Record<string, Tensor | Scratch>;
+      params: { momentum?: number; unbiased?: number };
+    };
+  },
+): void {
+  const [, channels, h, w] = node.inputs[0].shape;
+  const quads = vec4s(channels);
+  // 1024 workgroups fill a large GPU; a processor needs a few for each core, and each costs the last pass.
+  const team = teamOf(to.traits);
+  const sizes = { workgroups: to.traits.cpu ? 16 : 1024, threads: team.THREADS };
+  const ranges = to.batches(...Object.values(partial.images));
+  const tilings = ranges.map((range) => tilingOf(range.count * h * w, quads, sizes, to.traits));
+  const partialsOf = ({ groups, width }: Tiling): number => (team.MERGE ? groups : groups * (team.THREADS / width));
+  const partials = tilings.reduce((sum, tiling) => sum + partialsOf(tiling), 0);
+  const scratch: Scratch = to.scratch('partials', [partials * quads * numbers * 4], 'vector');
+  let first = 0;
+  ranges.forEach((range, i) => {
+    const parts = Object.entries(partial.images).map(([name, image]) => [name, to.images(image, range)] as const);
+    to.dispatch({
+      shader: SHADER,
+      entry: partial.entry,
+      constants: { ...plain(node), ...team, ...partial.constants },
+      params: { ...rangeParams(node, range, tilings[i]), partials: first },
+      bindings: { ...Object.fromEntries(parts), ...partial.vectors, partials: scratch },
+      workgroups: [tilings[i].groups, quads / tilings[i].width, 1],
+    });
+    first += partialsOf(tilings[i]);
+  });
+  // A GPU hides latency with many lines of partials for each quad.
+  const width = team.MERGE ? 1 : team.THREADS;
+  to.dispatch({
+    shader: SHADER,
+    entry: finish.entry,
+    constants: { ...plain(node), ...team },
+    params: { ...rangeParams(node, { first: 0, count: 0 }, { width, span: 0, groups: 1 }), partials, ...finish.params },
+    bindings: { partials: scratch, ...finish.vectors },
+    workgroups: [1, Math.ceil(quads / width), 1],
+  });
+}
