@@ -12,7 +12,9 @@
  *
  * Batch norm and ReLU of [8, 16, 96, 96], both ways, take 31 ms of processor time instead of 45, and forward 13 instead of 19
  * (llvmpipe, 8 lanes, 2.5 GHz Xeon, November 2026); the planned buffers of a UNet step of width 64, 256x256, batch 8 take 2435
- * MiB instead of 2923. Not done: ReLU's gradient behind a sum has three or four readers, and each would read the mask again.
+ * MiB instead of 2923. Not done: ReLU's gradient behind a sum has three or four readers, and each would read the mask again; and
+ * ReLU's gradient of a sum of two gradients in one pass: 15 dispatches less in a ResNet34-UNet, 37.3 instead of 37.6 images/s
+ * (width 16, 128x128, batch 4; 12.4 both at 256x256; llvmpipe, 16 lanes, two cores of a Zen 4).
  *
  * This happens when a plan is made, after gradients are recorded, so neither nets nor gradients know of it. A value that the
  * plan has to show, or that anyone else reads, stays. Sums keep their order; only which of nearly equal roundings a compiler

@@ -33,7 +33,7 @@ const kernels = command({
   },
   epilogue:
     'Value, median and worst of the rounds by the clock, gpu by the timestamps of the adapter; GFLOP/s, or GB/s of ' +
-    'inputs and outputs moved once; fraction: of the rate that the ceilings of this run allow; error: largest ' +
+    'inputs and outputs moved once; fraction: of the rate that the ceilings of this run allow, above 1 where caches hold it all; error: largest ' +
     'difference to the plain kernels, as a part of the largest value.',
   run: async (given) => (await import('../bench.js')).kernels(given),
 });

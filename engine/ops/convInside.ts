@@ -11,8 +11,8 @@ import { TEXEL_SHIFT } from '../texels.js';
 import { type Geometry, storedAs, widthFor } from './convForms.js';
 import { splitSum } from './splitSum.js';
 
-/** Pixels of a workgroup. */
-const PIXELS = 32;
+/** Pixels of a workgroup: with 16 lanes one each, as two of them would be more sums than the processor has registers for. */
+const pixelsFor = (lanes: number): number => (lanes > 8 ? lanes : 32);
 
 /** Rows, of four input channels each, of a workgroup of the filter's gradient. */
 const ROWS = 4;
@@ -65,7 +65,7 @@ export function convolveInside(
 ): void {
   const lanes = to.traits.subgroupSize;
   const { params, width, blocks } = layOut(to.traits, { x, y }, geometry);
-  const pixels = Math.max(PIXELS, lanes);
+  const pixels = pixelsFor(lanes);
   for (const range of to.batches(x, y)) {
     const given = params(range.count);
     const tiles = to.flat(given.pixels, pixels);
