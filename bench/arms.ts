@@ -92,7 +92,9 @@ export async function armsOf(device: Device, work: Work, allVariants: boolean): 
   const plain = await runAlone(device.withKernels('plain'), work.node, rangeOf(work.node));
   const reference = await plain.result();
   plain.plan.destroy();
-  const compiled = allVariants ? await compileForms(device, work) : [await runAlone(device, work.node, rangeOf(work.node))];
+  const compiled = allVariants
+    ? await compileForms(device, work)
+    : [await runAlone(device, work.node, rangeOf(work.node))];
   const variants = variantsOf(compiled.map(({ plan }) => plan));
   const tolerance = roundingOf(work.node);
   const arms: Arm[] = [];

@@ -108,8 +108,8 @@ export async function benchStep(device: Device, steps: Steps, options: StepOptio
  * the adapter works; on a software adapter the two compete for the processor.
  *
  * A command buffer can be submitted once, so each step encodes anew: three calls a dispatch, 2.2 us in Dawn on its null backend
- * when nothing else runs, a texture's copy 2.7 us, a pass 1.7 us. The UNet's 285 dispatches, 125 copies and 78 passes take 1.1 ms
- * so, 1.3 ms measured (null backend, two cores of a Zen 4), of which 0.4 ms is JavaScript; 0.2 ms would be 90 dispatches.
+ * when nothing else runs, a texture's copy 2.7 us, a pass 1.7 us. A UNet's step of 285 dispatches, 125 copies and 78 passes takes
+ * 1.1 ms so, 1.3 ms measured (null backend, two cores of a Zen 4), of which 0.4 ms is JavaScript; 0.2 ms would be 90 dispatches.
  */
 async function hostTimes(
   device: Device,

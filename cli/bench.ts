@@ -90,7 +90,9 @@ async function report(
   });
   if (!json) console.log(rowTable(rows, columns));
   if (before) {
-    const text = comparisonTable(compareRows(before, rows));
+    // A file may hold rows of several benches; those of the others are not missing.
+    const own = before.filter(({ bench }) => rows.some((row) => row.bench === bench));
+    const text = comparisonTable(compareRows(own, rows));
     if (json) console.error(text);
     else console.log(`\nagainst ${compare}:\n${text}`);
   }

@@ -102,13 +102,15 @@ test('kernels: keys, filter, check against the plain kernels, comparison', () =>
     const old = join(directory, 'old.json');
     writeFileSync(old, stdout);
     assert.equal(readRows(old), rows);
-    writeFileSync(old, stdout + JSON.stringify({ ...rows[2], work: 'adam', shape: '1 parameters' }));
+    const gone = { ...rows[2], work: 'adam', shape: '1 parameters' };
+    writeFileSync(old, stdout + [gone, { ...gone, bench: 'peers' }].map((row) => `${JSON.stringify(row)}\n`).join(''));
     const again = await trimap(directory, [...bench, '--filter', 'adam', '--compare', 'old.json']);
     assert.is(again.code, 0, again.stderr);
     assert.match(again.stdout, /^adam +\d+ parameters +adam +/m);
     assert.match(again.stdout, /against old\.json:\nratio +before +after +unit +work\n/);
     assert.match(again.stdout, /adam \| 1 parameters .*\(only before\)/);
     assert.not.match(again.stdout, /conv2d +\|/);
+    assert.not.match(again.stdout, 'peers');
   }));
 
 test('kernels: with f16, every form once', () =>
