@@ -69,48 +69,36 @@ const describe = (info: GPUAdapterInfo): string =>
   [info.vendor, info.architecture, info.device, info.description].filter((part) => part).join(' ');
 
 /**
- * What Mesa's software driver, llvmpipe, has to find in the environment when it is loaded: vectors of 512 bits, which make
- * subgroups of 16 lanes, where the processor computes with them as fast as with two of 256. That is AMD's from Zen 4 on: conv2d 3x3
- * 64->64 64x64 N=2 at 16 and 8 lanes 100 and 74 GFLOP/s, inference of the UNet of width 16 46 and 38 images/s (Mesa 25.0.7, LLVM 15,
- * two cores of 2.6 GHz). For Intel's LLVM prefers 256 bits and cuts these in halves; on a Xeon loads from buffers gained nothing by
- * them. LP_NATIVE_VECTOR_WIDTH, where it is set, is left as it is.
+ * What Mesa's software driver, llvmpipe, has to find in the environment when it is loaded. With LP_NATIVE_VECTOR_WIDTH=512 it works
+ * with vectors of 512 bits, which makes subgroups of 16 lanes instead of 8. Its cache on disk takes the texture functions of one
+ * width as those of any other, which gave the upper 8 of 16 lanes zeros: so a width that is set has a folder of its own.
  *
- * The driver's cache on disk takes its texture functions for one width as those for any other, which gave the upper 8 of 16 lanes
- * zeros: so each width has a folder of its own.
- * @param processor the text of /proc/cpuinfo
+ * Nothing sets the width itself. On two cores of a 2.6 GHz Zen 4 (Mesa 25.0.7, LLVM 15) 16 and 8 lanes give: conv2d 3x3 64->64 64x64
+ * N=2 106 and 91 GFLOP/s, its filter's gradient 84 and 91; copies 10 and 16 GB/s; the UNet's step of width 16 14.7 and 15.1
+ * images/s, the ResNet34-UNet's 37 and 40; and the first step of the latter takes 14.7 and 6.4 s, kernels compiled anew. LLVM prefers
+ * 256 bits on Intel's processors and cuts wider vectors in halves.
  * @param cache where caches are kept
  * @returns variables to be set
  */
 export function driverEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
-  processor: string,
   cache: string,
 ): Record<string, string> {
-  const wide = /^vendor_id\s*:\s*AuthenticAMD$/m.test(processor) && /^flags\s*:.*\bavx512vl\b/m.test(processor);
-  const width = environment.LP_NATIVE_VECTOR_WIDTH ?? (wide ? '512' : undefined);
-  if (width === undefined) return {};
+  const width = environment.LP_NATIVE_VECTOR_WIDTH;
+  if (!width) return {};
   const own = `vectors-of-${width}`;
   const shaders = environment.MESA_SHADER_CACHE_DIR ?? join(cache, 'trimap', 'mesa');
-  return {
-    LP_NATIVE_VECTOR_WIDTH: width,
-    // A process that was started by one of ours has it already.
-    MESA_SHADER_CACHE_DIR: shaders.endsWith(own) ? shaders : join(shaders, own),
-  };
+  // A process that was started by one of ours has it already.
+  return { MESA_SHADER_CACHE_DIR: shaders.endsWith(own) ? shaders : join(shaders, own) };
 }
 
 function prepareDriver(): void {
-  let processor: string;
-  try {
-    processor = readFileSync('/proc/cpuinfo', 'utf8');
-  } catch {
-    return; // Not Linux, where nobody has this driver.
-  }
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
-  const settings = driverEnvironment(process.env, processor, cache);
-  Object.assign(process.env, settings);
-  if (settings.MESA_SHADER_CACHE_DIR === undefined) return;
+  const { MESA_SHADER_CACHE_DIR: folder } = driverEnvironment(process.env, cache);
+  if (folder === undefined) return;
+  process.env.MESA_SHADER_CACHE_DIR = folder;
   try {
-    mkdirSync(settings.MESA_SHADER_CACHE_DIR, { recursive: true });
+    mkdirSync(folder, { recursive: true });
   } catch {
     // The driver then works without a cache.
   }

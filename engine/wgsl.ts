@@ -8,6 +8,7 @@
  *                             f32: from a texture where TEXELS is not 0 (`texels.ts`), else from a buffer
  *     #texels 2 dy Stored V   the same where an element is V numbers, 1, 2 or 4 (default 4)
  *     ${i * 4 + 1}            the value of an integer expression of constants and loop variables
+ *     ${LANES == 8 ? f : g}   one of two words, by such an expression
  *
  * Expressions know integers, + - * / % (integer division), comparisons, && || ! and parentheses. WGSL has no unrolled
  * register tiles and `subgroupBroadcast` wants a constant lane, hence the loops; and no way to leave open whether a binding is
@@ -132,7 +133,7 @@ function expandBlock(items: Item[], scope: Map<string, number>, emit: (text: str
   for (const item of items) {
     if (item.kind === 'text') {
       emit(
-        item.text.replace(/\$\{([^}]*)\}/g, (_, e: string) => String(evaluate(e, scope, `line ${item.line}`))),
+        item.text.replace(/\$\{([^}]*)\}/g, (_, e: string) => substitute(e, scope, `line ${item.line}`)),
         item.line,
       );
       continue;
@@ -153,6 +154,12 @@ function expandBlock(items: Item[], scope: Map<string, number>, emit: (text: str
     const to = evaluate(item.to, scope, where);
     for (let i = from; i < to; i++) expandBlock(item.body, new Map(scope).set(item.name, i), emit);
   }
+}
+
+function substitute(expression: string, scope: Map<string, number>, where: string): string {
+  const [, test, yes, no] = /^(.+)\?\s*(\w+)\s*:\s*(\w+)\s*$/.exec(expression) ?? [];
+  if (test === undefined) return String(evaluate(expression, scope, where));
+  return evaluate(test, scope, where) ? yes : no;
 }
 
 const loader = (name: string): string => `load${name[0].toUpperCase()}${name.slice(1)}`;

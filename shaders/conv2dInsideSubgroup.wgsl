@@ -101,7 +101,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #for l in 0..LANES
           {
 #for j in 0..4
-            let b${j} = subgroupBroadcast(q[${j}], ${l}u);
+            let b${j} = ${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(q[${j}], ${l}u);
 #end
 #for v in 0..VECTOR
             a${g * LANES + l}_${v} = fma(b3, w${v}[3], fma(b2, w${v}[2],
@@ -120,7 +120,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let count = params.pixels - start;
 #for p in 0..PIXELS
     if (${p}u < count) {
-      let at = (subgroupBroadcast(to${p / LANES}, ${p % LANES}u) + within) / ${VECTOR}u;
+      let at = (${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(to${p / LANES}, ${p % LANES}u) + within) / ${VECTOR}u;
 #if VECTOR == 1
       y[at] = Stored(a${p}_0);
 #end

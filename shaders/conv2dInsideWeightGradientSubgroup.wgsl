@@ -85,11 +85,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #end
 #for l in 0..LANES
     {
-      let d = loadDy(subgroupBroadcast(to, ${l}u) + within);
+      let d = loadDy(${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(to, ${l}u) + within);
 #for i in 0..ROWS
 #for c in 0..4
       {
-        let b = subgroupBroadcast(q${i}[${c}], ${l}u);
+        let b = ${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(q${i}[${c}], ${l}u);
 #for v in 0..VECTOR
 #if VECTOR == 1
         s${i}_${c}_0 = fma(b, d, s${i}_${c}_0);

@@ -94,7 +94,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for i in 0..ROWS
 #for j in 0..SPAN
     {
-      let b = subgroupBroadcast(q${(i * SPAN + j) / LANES}[${c}], ${(i * SPAN + j) % LANES}u);
+      let b = ${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(q${(i * SPAN + j) / LANES}[${c}], ${(i * SPAN + j) % LANES}u);
 #for kx in 0..KERNEL_WIDTH
 #if j >= kx && (j - kx) % STRIDE == 0 && (j - kx) / STRIDE < COLUMNS
 #for v in 0..VECTOR

@@ -91,7 +91,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for c in 0..INPUTS
     {
 #for j in 0..COLUMNS
-      let b${j} = subgroupBroadcast(q${(k * SPAN + j * STRIDE + kx) / LANES}[${c}], ${(k * SPAN + j * STRIDE + kx) % LANES}u);
+      let b${j} = ${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(q${(k * SPAN + j * STRIDE + kx) / LANES}[${c}], ${(k * SPAN + j * STRIDE + kx) % LANES}u);
 #for v in 0..VECTOR
 #if VECTOR == 1
       s${k}_${kx}_${c}_0 = fma(b${j}, d${j}, s${k}_${kx}_${c}_0);

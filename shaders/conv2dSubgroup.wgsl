@@ -131,11 +131,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #for p in 0..PIXELS
         {
 #for j in 0..4
-#if LANES == 8
-          let b${j} = subgroupShuffle(q${p / LANES}[${j}], ${p % LANES}u);
-#else
-          let b${j} = subgroupBroadcast(q${p / LANES}[${j}], ${p % LANES}u);
-#end
+          let b${j} = ${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(q${p / LANES}[${j}], ${p % LANES}u);
 #end
 #for v in 0..VECTORS
           a${p}_${v} = fma(b3, w${v}[3], fma(b2, w${v}[2], fma(b1, w${v}[1], fma(b0, w${v}[0], a${p}_${v}))));
@@ -151,7 +147,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (o < channels) {
 #for p in 0..PIXELS
     if (${p} < count) {
-      let at = (subgroupBroadcast(to${p / LANES}, ${p % LANES}u) + o) / ${VECTORS}u;
+      let at = (${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(to${p / LANES}, ${p % LANES}u) + o) / ${VECTORS}u;
 #if VECTORS == 1
       y[at] = Stored(a${p}_0);
 #end

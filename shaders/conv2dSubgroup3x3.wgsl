@@ -107,13 +107,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for i in block * BLOCK..block * BLOCK + BLOCK
 #for j in 0..COLUMNS + 2
       {
-#if LANES == 8
-        let b = subgroupShuffle(q${((i + ky) * (COLUMNS + 2) + j) / LANES}[${c}],
+        let b = ${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(q${((i + ky) * (COLUMNS + 2) + j) / LANES}[${c}],
           ${((i + ky) * (COLUMNS + 2) + j) % LANES}u);
-#else
-        let b = subgroupBroadcast(q${((i + ky) * (COLUMNS + 2) + j) / LANES}[${c}],
-          ${((i + ky) * (COLUMNS + 2) + j) % LANES}u);
-#end
 #for kx in 0..3
 #if j - kx >= 0 && j - kx < COLUMNS
 #for v in 0..VECTORS

@@ -97,11 +97,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let weight = select(0u, 1u, insideB);
 #for l in 0..LANES
     {
-      let d = select(vec4f(), loadB(u32(subgroupBroadcast(fromB, ${l}u)) + o4Safe), subgroupBroadcast(weight, ${l}u) != 0u);
+      let d = select(vec4f(), loadB(u32(${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(fromB, ${l}u)) + o4Safe), ${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(weight, ${l}u) != 0u);
 #for i in 0..ROWS
 #for c in 0..4
       {
-        let v = subgroupBroadcast(q${i}[${c}], ${l}u);
+        let v = ${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(q${i}[${c}], ${l}u);
 #for v in 0..4
         s${i}_${c}_${v} = fma(v, d[${v}], s${i}_${c}_${v});
 #end

@@ -92,7 +92,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for r in 0..4 * QUADS
       {
 #for l in 0..LANES
-        let b${l} = subgroupBroadcast(x${ky}_${r / 4}[${r % 4}], ${l}u);
+        let b${l} = ${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(x${ky}_${r / 4}[${r % 4}], ${l}u);
 #end
 #for kx in 0..3
 #for j in 0..LANES - 2

@@ -14,9 +14,8 @@ diagnostic(off, subgroup_uniformity);
 //   output pixel all of dy's channels.
 //   Measured on llvmpipe (Mesa 25.0.7, LLVM 15), two cores of a 2.6 GHz Zen 4, 64->64 64x64 N=2, QUADS VECTOR COLUMNS, GFLOP/s:
 //              1 4 4   1 4 6   1 4 8   1 4 14   2 2 6   1 2 6   2 4 6 (5.6 s to compile)
-//     8 lanes  87      80      84      67       78      70      69
+//     8 lanes  87      80      84      67       78      70      69       (1 4 4 by shuffles instead of broadcasts: 91)
 //     16       65      67      78      63       65      59      65
-//   With the lanes cut in parts of a quad each, by subgroupShuffle: the same at 8 lanes, 19 at 16, where a shuffle is a loop.
 //   Two rows at a time 0.85 of one (Xeon, 8 lanes); conv2dWeightGradientSubgroup3x3 had 23 where this had 38.
 // Dispatch: x = blocks of output channels, y = blocks of QUADS quads, z = splits of the batch *
 //   ceil(width/COLUMNS) columns, columnsPerSplit each; every split has at least one column.
@@ -92,7 +91,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for r in 0..4
       {
 #for p in 0..COLUMNS + 2
-        let b${p} = subgroupBroadcast(x${ky}_${p / (LANES / QUADS)}[${r}], ${q * (LANES / QUADS) + p % (LANES / QUADS)}u);
+        let b${p} = ${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(x${ky}_${p / (LANES / QUADS)}[${r}], ${q * (LANES / QUADS) + p % (LANES / QUADS)}u);
 #end
 #for kx in 0..3
 #for v in 0..VECTOR

@@ -16,6 +16,12 @@ test('loops nest, and expressions follow the usual precedence', () => {
   assert.is(code, 'const N = 2;\nlet v0_0 = 10;\nlet v0_1 = 10;\nlet v1_1 = 20;\n');
 });
 
+test('chooses one of two words', () => {
+  const source = 'let x = ${N == 8 ? near : far}(1);';
+  assert.match(specialise('a.wgsl', source, { N: 8 }).code, 'let x = near(1);');
+  assert.match(specialise('a.wgsl', source, { N: 16 }).code, 'let x = far(1);');
+});
+
 test('chooses with else', () => {
   const source = '#if N > 2 && !FAST\nslow\n#else\nfast\n#end';
   assert.match(specialise('a.wgsl', source, { N: 3, FAST: false }).code, 'slow');
