@@ -161,11 +161,11 @@ const TILES_OF_8_LANES = [
   [4, 8, 1],
   [4, 4, 4],
 ] as const;
+// On 4x4 maps 4x4 pixels of four channels are 1.08 times as fast as the general form there, and a kernel more to compile.
 const TILES = [
   [8, 8, 2],
   [8, 8, 1],
   [4, 8, 1],
-  [4, 4, 4],
 ] as const;
 /** Pixels and channels of a lane of the general form. */
 const RUNS = [
