@@ -69,7 +69,7 @@ export function arrange(device: Device, graph: Graph, options: PlanOptions): Arr
   const needed = neededNodes(graph, outputs);
   const { nodes: merged, fused } =
     fuse && !checkNumerics
-      ? fuseNodes(needed, outputs, device.traits.storageOffsetAlignment)
+      ? fuseNodes(needed, outputs, device.traits)
       : { nodes: needed, fused: {} };
   const { nodes, recomputed } = checkpointActivations
     ? recomputeNodes(merged, outputs)

@@ -1,6 +1,7 @@
 // batchNorm2d: y = (x - mean) / sqrt(variance + eps) * weight + bias for each channel, and its gradients.
 //
 //   statistics           partials = moments of x over each workgroup's pixels
+//   foldMoments          partials = moments merged over each workgroup's share of them
 //   finishStatistics     mean_out, variance_out (biased) = all partials merged; moves the running estimates
 //   normalise            y from mean and variance, which are the batch's (training) or the running ones (evaluation);
 //                        RELU: max(y, 0) is written; ADD: y + addend is, added before the ReLU (1) or behind it (2)
@@ -14,6 +15,7 @@
 // x, y, dy, dx, addend  images: `pixels` (N*H*W of the range) by `quads` Quad (vec4f, or vec4h where images are stored as f16);
 //               the others are vectors of `quads` vec4f, and all sums are taken in f32
 // coefficients  5 vec4 a quad: mean, scale and bias of y = (x - mean) * scale + bias, dbias, dweight / sqrt(variance + eps)
+// moments       of `pixels` parts of x, as a convolution gives them for its tiles: as partials
 // partials      moments: 3 vec4 (count in all components, mean, sum of squared distances from it), sums: 2 vec4 (dy, dy * (x - mean));
 //               element (partial * quads + quad) * 3 or 2
 // Threads       THREADS = `width` quads side by side x THREADS / width lines of pixels; `width` is a power of two up to 16 that
@@ -56,6 +58,7 @@ struct Params {
 @group(0) @binding(16) var<storage, read_write> dbias_out: array<vec4f>;
 @group(0) @binding(17) var<storage, read_write> coefficients_out: array<vec4f>;
 @group(0) @binding(18) var<storage, read_write> dx: array<Quad>;
+@group(0) @binding(19) var<storage, read> moments: array<vec4f>;
 
 struct Moments {
   count: f32,
@@ -165,6 +168,31 @@ fn statistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_ind
   }
   for (; pixel < place.end; pixel += place.lines) {
     all = merge(all, Moments(1, vec4f(x[pixel * params.quads + place.quad]) - near, vec4f()));
+  }
+  all.mean += near;
+#if MERGE
+  all = mergeLines(local, all);
+  if (local >= params.width) {
+    return;
+  }
+  let partial = params.partials + group.x;
+#else
+  let partial = params.partials + group.x * place.lines + local / params.width;
+#end
+  let at = (partial * params.quads + place.quad) * 3;
+  partials[at] = vec4f(all.count);
+  partials[at + 1] = all.mean;
+  partials[at + 2] = all.squares;
+}
+
+@compute @workgroup_size(THREADS)
+fn foldMoments(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  let place = placeOf(group, local);
+  let near = moments[place.quad * 3 + 1];
+  var all = Moments();
+  for (var i = place.pixel; i < place.end; i += place.lines) {
+    let at = (i * params.quads + place.quad) * 3;
+    all = merge(all, Moments(moments[at].x, moments[at + 1] - near, moments[at + 2]));
   }
   all.mean += near;
 #if MERGE
