@@ -1,7 +1,7 @@
 /** What a recorded call costs at least, whatever kernel computes it: the roofline's two numbers. */
 import type { Node, Tensor } from '../engine/graph.js';
+import { variablesOf } from '../engine/isolate.js';
 import { elementCount, filterSizes } from '../engine/layout.js';
-import { Variables } from '../engine/variables.js';
 
 export interface Cost {
   /** Floating-point operations of a convolution, a multiply-add as two; 0 for ops that are all memory. */
@@ -30,12 +30,6 @@ const arenaPasses: Record<string, number> = {
 };
 
 export const isConvolution = ({ op }: Node): boolean => op.name in convolutions;
-
-/** The set of variables that an op runs over; undefined for ops on tensors. */
-export function variablesOf({ attributes }: Node): Variables | undefined {
-  const { variables } = (attributes ?? {}) as { variables?: unknown };
-  return variables instanceof Variables ? variables : undefined;
-}
 
 export function costOf(node: Node): Cost {
   const variables = variablesOf(node);

@@ -13,9 +13,9 @@ import type { Device } from '../engine/device.js';
 import { Graph } from '../engine/graph.js';
 import { augmentImages } from '../engine/ops/augmentImages.js';
 import { Plan } from '../engine/plan.js';
+import { median, type Rounds } from '../engine/timing.js';
 import { IMAGENET } from '../nets/steps.js';
 import { type Row, round3 } from './rows.js';
-import { median, type Rounds } from './timing.js';
 
 export interface DataOptions extends Rounds {
   /** Data set; undefined for photos that are drawn at about the size of the Oxford-IIIT Pet's. */

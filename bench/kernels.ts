@@ -1,26 +1,21 @@
 import type { Device } from '../engine/device.js';
-import { elementCount } from '../engine/layout.js';
-import { Plan } from '../engine/plan.js';
-import { Random } from '../engine/random.js';
 import { SettingsError } from '../engine/settings.js';
-import { type Ceilings, measureCeilings, rooflineMs } from './ceilings.js';
-import { type Cost, costOf, isConvolution } from './cost.js';
+import { race, type Rounds, type Timing } from '../engine/timing.js';
+import { armsOf } from './arms.js';
+import { measureCeilings, rooflineMs } from './ceilings.js';
+import { type Cost, costOf } from './cost.js';
 import { type Row, round3 } from './rows.js';
-import { race, type Rounds, type Timing } from './timing.js';
-import { collectWorks, isolate, type Work, type WorkSizes } from './works.js';
+import { collectWorks, type WorkSizes } from './works.js';
 
 export interface KernelOptions extends WorkSizes, Rounds {
   /** See `isChosen`. */
   filter?: string;
-  /** Times the plain kernels and every other form that the adapter can run, instead of those of its own rule. */
+  /** Times convolutions in every form that the adapter can run, instead of that of its own rule. */
   allVariants: boolean;
 }
 
-/** Works that are timed in turn; more hold more memory at once. */
+/** Works that are timed in turn; more hold more memory at once. All forms of one are many already. */
 const GROUP = 6;
-
-/** Error of sums of another order, relative to the largest value; the ops' own tests have the strict bounds. */
-const TOLERANCE = 1e-4;
 
 /** Whether a work's name or shape has this word, in either case. */
 export const isChosen = (work: string, shape: string, filter = ''): boolean =>
@@ -40,40 +35,43 @@ export async function benchKernels(device: Device, options: KernelOptions, emit:
     throw new SettingsError(`no work has "${options.filter}" in its name or shape; the works are ${names.join(', ')}`);
   }
   const ceilings = await measureCeilings(device, options);
-  const { timings, costs } = ceilings;
-  const of = (work: string, variant: string, cost: Cost, timing: Timing, more = {}): Row => ({
+  const of = (work: string, shape: string, variant: string, cost: Cost, timing: Timing, more = {}): Row => ({
     bench: 'kernels',
     work,
-    shape: '',
+    shape,
     variant,
     ...rates(cost, timing),
     adapter: device.description,
     ...more,
   });
-  emit(of('ceiling: multiply-adds', 'ceilingFma', costs.fma, timings.fma));
-  emit(of('ceiling: copy', 'ceilingCopy', costs.copy, timings.copy));
-  for (let first = 0; first < chosen.length; first += GROUP) {
-    const arms = await prepare(device, chosen.slice(first, first + GROUP), options.allVariants);
+  for (const [kind, ceiling] of Object.entries(ceilings)) {
+    if (!ceiling) continue;
+    const { work, op, cost, timing } = ceiling;
+    emit(of(work, '', op, cost, timing, { precision: kind === 'matrix' ? 'f16' : 'f32' }));
+  }
+  const group = options.allVariants ? 1 : GROUP;
+  for (let first = 0; first < chosen.length; first += group) {
+    const arms = [];
+    for (const work of chosen.slice(first, first + group)) {
+      arms.push(...(await armsOf(device, work, options.allVariants)));
+    }
     const measured = await race(
       device,
       arms.map(({ plan }) => plan),
       options,
     );
-    arms.forEach(({ work, variant, error, plan }, i) => {
+    arms.forEach(({ work, variant, shaders, error, plan }, i) => {
+      const { name, shape, precision } = work;
       const cost = costOf(work.node);
-      const { shape } = work;
-      const fraction = fractionOf(cost, measured[i], ceilings);
-      emit(of(work.name, variant, cost, measured[i], { shape, fraction, error }));
+      const fraction = round3(rooflineMs(cost, ceilings, shaders) / measured[i].best);
+      emit(of(name, shape, variant, cost, measured[i], { precision, fraction, error }));
       plan.destroy();
     });
   }
   destroy();
 }
 
-const fractionOf = (cost: Cost, { best }: Timing, ceilings: Ceilings): number =>
-  round3(rooflineMs(cost, ceilings) / best);
-
-/** GFLOP/s of convolutions and of the loop of multiply-adds, GB/s of everything else. */
+/** GFLOP/s of convolutions and of loops of multiply-adds, GB/s of everything else. */
 function rates({ flop, bytes }: Cost, { best, median, worst, gpu }: Timing) {
   const rate = (ms: number): number => round3((flop || bytes) / ms / 1e6);
   return {
@@ -84,82 +82,4 @@ function rates({ flop, bytes }: Cost, { best, median, worst, gpu }: Timing) {
     /** By timestamps. */
     gpu: gpu ? rate(gpu) : null,
   };
-}
-
-interface Arm {
-  work: Work;
-  /** The shaders, in order. */
-  variant: string;
-  plan: Plan;
-  /** Against the plain kernels; null for ops that have one kernel only. */
-  error: number | null;
-}
-
-/** Plans of the works in each form that is asked for. */
-async function prepare(device: Device, works: readonly Work[], allVariants: boolean): Promise<Arm[]> {
-  const arms: Arm[] = [];
-  for (const work of works) {
-    if (!isConvolution(work.node)) {
-      const { plan } = await compile(device, work);
-      arms.push({ work, variant: shadersOf(plan), plan, error: null });
-      continue;
-    }
-    const { subgroupSize, maxTexelBytes } = device.traits;
-    const others = [device.withKernels('tiled')];
-    if (subgroupSize >= 8) others.push(device.withKernels('subgroup', false));
-    if (maxTexelBytes > 0) others.push(device.withKernels('subgroup'));
-    const plain = await compile(device.withKernels('plain'), work);
-    const reference = await plain.result();
-    if (allVariants) arms.push({ work, variant: shadersOf(plain.plan), plan: plain.plan, error: 0 });
-    else plain.plan.destroy();
-    for (const other of allVariants ? others : [device]) {
-      const { plan, result } = await compile(other, work);
-      const variant = shadersOf(plan);
-      const error = relativeError(await result(), reference);
-      if (!(error <= TOLERANCE)) {
-        throw new Error(
-          `${work.name} ${work.shape}: ${variant} differs from the plain kernels by ${error} of the largest value`,
-        );
-      }
-      arms.push({ work, variant, plan, error: Number(error.toExponential(1)) });
-    }
-  }
-  return arms;
-}
-
-const shadersOf = (plan: Plan): string =>
-  [...new Set(plan.dispatches.map(({ shader, texels }) => shader + (texels.length > 0 ? ' (texels)' : '')))].join('+');
-
-/** A plan of one call with random inputs, run once. */
-async function compile(device: Device, { node }: Work): Promise<{ plan: Plan; result(): Promise<Float32Array> }> {
-  const graph = isolate(node);
-  const { outputs } = graph.nodes[0];
-  const plan = await Plan.compile(device, graph, { outputs });
-  // Other ops take variances and probabilities, which are between 0 and 1.
-  const [low, high] = isConvolution(node) ? [-1, 1] : [0.1, 0.9];
-  for (const input of graph.inputs) {
-    const random = new Random('bench', input.name);
-    const draw = input.layout === 'words' ? () => random.integer(2 ** 24) : () => random.uniform(low, high);
-    plan.write(
-      input,
-      input.layout === 'words'
-        ? new Uint8Array(Uint32Array.from({ length: elementCount(input.shape) }, draw).buffer)
-        : Float32Array.from({ length: elementCount(input.shape) }, draw),
-    );
-  }
-  plan.run();
-  return { plan, result: async () => (await plan.read(outputs[0]))[0] };
-}
-
-/** Largest difference, relative to the largest value; NaN where a value is not a number. */
-export function relativeError(got: Float32Array, reference: Float32Array): number {
-  let error = 0;
-  let largest = 0;
-  for (let i = 0; i < got.length; i++) {
-    const difference = Math.abs(got[i] - reference[i]);
-    if (Number.isNaN(difference)) return NaN;
-    error = Math.max(error, difference);
-    largest = Math.max(largest, Math.abs(reference[i]));
-  }
-  return error / largest;
 }

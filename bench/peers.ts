@@ -6,13 +6,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readSafetensors } from '../data/safetensors.js';
 import { DeviceError } from '../engine/device.js';
+import { relativeError } from '../engine/isolate.js';
 import { SettingsError } from '../engine/settings.js';
-import { isChosen, relativeError } from './kernels.js';
+import { median, type Rounds } from '../engine/timing.js';
+import { isChosen } from './kernels.js';
 import type { Hello, Mode } from './peers/child.js';
 import { EngineProcess } from './peers/processes.js';
 import { amountOf, nameOfWork, type PeerSizes, type PeerWork, peerWorks, shapeOfWork } from './peers/works.js';
 import { type Row, round3 } from './rows.js';
-import { median, type Rounds } from './timing.js';
 
 export interface PeerOptions extends PeerSizes, Rounds {
   adapter?: string;

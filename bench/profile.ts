@@ -2,10 +2,10 @@
 import { type Device, DeviceError } from '../engine/device.js';
 import type { Node } from '../engine/graph.js';
 import type { Plan } from '../engine/plan.js';
+import { dispatchTimes, hasTimestamps } from '../engine/timing.js';
 import { type Ceilings, rooflineMs } from './ceilings.js';
 import { costOf, shapeOf } from './cost.js';
 import { tableOf } from './rows.js';
-import { dispatchTimes, hasTimestamps } from './timing.js';
 
 /** One dispatch of a profiled run, milliseconds from its begin. */
 export interface ProfiledDispatch {
@@ -53,6 +53,8 @@ function sharesBy(
 ) {
   const shares = new Map<string, Share>();
   const counted = new Set<Node>();
+  const shadersOf = new Map<Node | undefined, string[]>();
+  for (const { source, shader } of dispatches) shadersOf.set(source, [...(shadersOf.get(source) ?? []), shader]);
   for (const dispatch of dispatches) {
     const { source, begin, end } = dispatch;
     const name = nameOf(dispatch);
@@ -62,7 +64,7 @@ function sharesBy(
     share.dispatches++;
     if (!source || counted.has(source)) continue;
     counted.add(source);
-    share.leastMs += rooflineMs(costOf(source), ceilings);
+    share.leastMs += rooflineMs(costOf(source), ceilings, shadersOf.get(source)!);
   }
   return [...shares.values()].sort((a, b) => b.ms - a.ms);
 }

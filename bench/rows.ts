@@ -20,8 +20,9 @@ export interface Row {
 
 export const round3 = (value: number): number => Number(value.toPrecision(3));
 
-/** What makes two rows the same work. */
-const keyOf = ({ bench, work, shape, variant }: Row): string => [bench, work, shape, variant].join(' | ');
+/** What makes two rows the same work. Older files do not say that they are f32. */
+const keyOf = ({ bench, work, shape, variant, precision = 'f32' }: Row): string =>
+  [bench, work, shape, variant, ...(precision === 'f32' ? [] : [precision])].join(' | ');
 
 /** Columns of a table, under a line of their names, numbers to the right. */
 export function tableOf(rows: readonly (readonly string[])[]): string {

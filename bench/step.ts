@@ -3,21 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { identityAugmentation } from '../data/augment.js';
 import { openDevice } from '../engine/dawn.js';
-import type { Device } from '../engine/device.js';
-import type { Dtype } from '../engine/layout.js';
+import type { Device, FormChooser } from '../engine/device.js';
 import { describeMemory } from '../engine/memory.js';
 import type { Plan } from '../engine/plan.js';
 import { Random } from '../engine/random.js';
+import { median, race, type Rounds } from '../engine/timing.js';
 import { Variables } from '../engine/variables.js';
 import type { NetworkName } from '../nets/networks.js';
 import { EvaluationStep, type TrainingSettings, TrainingStep } from '../nets/steps.js';
 import { type Row, round3 } from './rows.js';
-import { median, race, type Rounds } from './timing.js';
 import { stepSettings, type WorkSizes } from './works.js';
 
 export interface StepOptions extends WorkSizes, Rounds {
   net: NetworkName;
-  precision: Dtype;
   adapter?: string;
   /** See `TrainingSettings`. */
   checkpointActivations?: boolean;
@@ -25,9 +23,8 @@ export interface StepOptions extends WorkSizes, Rounds {
   skipCompile?: boolean;
 }
 
-const settingsOf = ({ net, precision, checkpointActivations, ...sizes }: StepOptions): TrainingSettings => ({
+export const settingsOf = ({ net, checkpointActivations, ...sizes }: StepOptions): TrainingSettings => ({
   ...stepSettings(net, sizes),
-  precision,
   checkpointActivations,
 });
 
@@ -75,7 +72,7 @@ export async function benchStep(device: Device, steps: Steps, options: StepOptio
     const work = i === 0 ? 'train' : 'infer';
     const { best, median, worst, gpu } = timings[i];
     const rate = (ms: number): number => round3((1000 * batch) / ms);
-    const compile = skipCompile ? undefined : await compileTimes(work, options);
+    const compile = skipCompile ? undefined : await compileTimes(work, options, device.traits.choose);
     rows.push({
       bench: 'step',
       work,
@@ -90,6 +87,7 @@ export async function benchStep(device: Device, steps: Steps, options: StepOptio
       size,
       batch,
       precision,
+      tuned: device.traits.choose !== undefined,
       images_per_second: rate(best),
       gpu: gpu ? rate(gpu) : null,
       dispatches: plan.dispatchCount,
@@ -105,8 +103,13 @@ export async function benchStep(device: Device, steps: Steps, options: StepOptio
 }
 
 /**
- * Median milliseconds of the host's thread for one step, the photos' upload included: until the adapter has its work, which
- * waits so long when it is idle; and all of it, with what is encoded for the next step while the adapter works.
+ * Median milliseconds of the host's thread for one step, the photos' upload included. `host_ms`: until the adapter has its work,
+ * which waits so long when it is idle. `host_total_ms`: all of it, submitting the rest and encoding the next step's commands while
+ * the adapter works; on a software adapter the two compete for the processor.
+ *
+ * A command buffer can be submitted once, so each step encodes anew: three calls a dispatch, 2.2 us in Dawn on its null backend
+ * when nothing else runs, a texture's copy 2.7 us, a pass 1.7 us. The UNet's 285 dispatches, 125 copies and 78 passes take 1.1 ms
+ * so, 1.3 ms measured (null backend, two cores of a Zen 4), of which 0.4 ms is JavaScript; 0.2 ms would be 90 dispatches.
  */
 async function hostTimes(
   device: Device,
@@ -132,12 +135,17 @@ const CACHE_VARIABLES = ['MESA_SHADER_CACHE_DIR', '__GL_SHADER_DISK_CACHE_PATH']
  * Milliseconds from a recorded step to the end of its first run on a fresh device: with the driver's cache empty, and
  * again. The run belongs to it because drivers may leave code generation to a pipeline's first use, as llvmpipe does.
  */
-async function compileTimes(work: 'train' | 'infer', options: StepOptions): Promise<{ cold: number; warm: number }> {
+async function compileTimes(
+  work: 'train' | 'infer',
+  options: StepOptions,
+  choose: FormChooser | undefined,
+): Promise<{ cold: number; warm: number }> {
   const folder = mkdtempSync(join(tmpdir(), 'trimap-bench-'));
   const before = CACHE_VARIABLES.map((name) => process.env[name]);
   CACHE_VARIABLES.forEach((name) => (process.env[name] = folder));
   const once = async (): Promise<number> => {
-    const device = await openDevice({ adapter: options.adapter, precision: options.precision });
+    const opened = await openDevice({ adapter: options.adapter, precision: options.precision });
+    const device = opened.withHabits({ choose });
     const settings = settingsOf(options);
     const variables = new Variables(device);
     const start = performance.now();

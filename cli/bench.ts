@@ -3,9 +3,11 @@ import { writeFileSync } from 'node:fs';
 import { comparisonTable, compareRows, readRows, type Row, rowTable } from '../bench/rows.js';
 import { openDevice, type OpenOptions } from '../engine/dawn.js';
 import type { Device } from '../engine/device.js';
+import type { Node } from '../engine/graph.js';
 import type { Dtype } from '../engine/layout.js';
 import type { NetworkName } from '../nets/networks.js';
 import { UsageError } from './errors.js';
+import { Progress } from './progress.js';
 
 interface BenchFlags {
   adapter?: string;
@@ -21,11 +23,14 @@ interface SizeFlags {
 }
 
 export interface KernelFlags extends BenchFlags, SizeFlags {
+  tune?: true | string;
   filter?: string;
   allVariants?: boolean;
+  precision?: Dtype;
 }
 
 export interface StepFlags extends BenchFlags, SizeFlags {
+  tune?: true | string;
   net?: NetworkName;
   precision?: Dtype;
   memory?: boolean;
@@ -61,6 +66,17 @@ async function withDevice({ adapter, precision }: OpenOptions, work: (device: De
   }
 }
 
+/** The device with measured forms for these calls, where they are asked for. */
+async function withForms(
+  device: Device,
+  tune: true | string | undefined,
+  calls: () => Promise<Node[]>,
+): Promise<Device> {
+  if (tune === undefined) return device;
+  const { chooseForms } = await import('./tuning.js');
+  return (await chooseForms(device, await calls(), tune, new Progress(process.stderr))).device;
+}
+
 /** Prints rows as they come under --json, else all at the end in a table; then what they are against an older file. */
 async function report(
   { json, compare, before }: BenchFlags & { before?: readonly Row[] },
@@ -93,20 +109,26 @@ const COLUMNS = ['work', 'shape', 'variant', 'value', 'median', 'worst', 'unit']
 
 export async function kernels(flags: KernelFlags): Promise<number> {
   const { benchKernels, isChosen } = await import('../bench/kernels.js');
-  const { filter, allVariants = false } = flags;
+  const { adapter, filter, allVariants = false, precision = 'f32' } = flags;
   const { before, ...rest } = withOld(flags);
   // What the filter leaves out now is not missing.
   const compared = { ...rest, before: before?.filter(({ work, shape }) => isChosen(work, shape, filter)) };
-  await withDevice({ adapter: flags.adapter }, (device) =>
-    report(compared, [...COLUMNS, 'gpu', 'fraction', 'error'], (emit) =>
-      benchKernels(device, { ...sizesOf(flags), ...roundsOf(flags, 50), filter, allVariants }, emit),
-    ),
-  );
+  const sizes = { ...sizesOf(flags), precision };
+  const options = { ...sizes, ...roundsOf(flags, 50), filter, allVariants };
+  await withDevice({ adapter, precision }, async (device) => {
+    const tuned = await withForms(device, flags.tune, async () => {
+      const { collectWorks } = await import('../bench/works.js');
+      const { works, destroy } = collectWorks(device, sizes);
+      destroy();
+      return works.filter(({ name, shape }) => isChosen(name, shape, filter)).map(({ node }) => node);
+    });
+    await report(compared, [...COLUMNS, 'gpu', 'fraction', 'error'], (emit) => benchKernels(tuned, options, emit));
+  });
   return 0;
 }
 
 export async function step(flags: StepFlags): Promise<number> {
-  const { benchStep, memoryOf, prepareSteps } = await import('../bench/step.js');
+  const { benchStep, memoryOf, prepareSteps, settingsOf } = await import('../bench/step.js');
   const { net = 'unet', precision = 'f32', memory, checkpointActivations, skipCompile, profile: trace } = flags;
   const { adapter } = flags;
   const options = {
@@ -121,7 +143,11 @@ export async function step(flags: StepFlags): Promise<number> {
   const times = ['compile_ms', 'compile_warm_ms', 'host_ms', 'host_total_ms'];
   const columns = [...COLUMNS, 'gpu', 'dispatches', 'peak_bytes', ...times];
   const compared = withOld(flags);
-  await withDevice({ adapter, precision }, async (device) => {
+  await withDevice({ adapter, precision }, async (opened) => {
+    const device = await withForms(opened, flags.tune, async () => {
+      const { callsOf } = await import('../nets/calls.js');
+      return callsOf(opened, settingsOf(options), settingsOf(options));
+    });
     const steps = await prepareSteps(device, options);
     if (memory) console.error(memoryOf(steps));
     if (trace !== undefined) {

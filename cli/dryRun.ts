@@ -16,6 +16,7 @@ import { unaugmented } from './evaluation.js';
 import { duration, mebibytes, type OutputFlags, Progress } from './progress.js';
 import { chooseParts, describeStep } from './run.js';
 import { modelSettings, type RunSettings, trainingSettings } from './settings.js';
+import { tuneRun } from './tuning.js';
 
 export interface DryRunFlags extends OutputFlags {
   adapter?: string;
@@ -75,17 +76,19 @@ async function loadSome(settings: RunSettings, folder: string, progress: Progres
 }
 
 async function measure(
-  device: Device,
+  opened: Device,
   settings: RunSettings,
   { cache, counts }: Photos,
   progress: Progress,
   json: boolean | undefined,
 ): Promise<void> {
   const { batchSize, epochs, learningRate } = settings;
-  const variables = new Variables(device);
-  const microBatches = chooseParts(device, settings, progress);
-  const step = await TrainingStep.compile(device, variables, trainingSettings(settings, microBatches));
+  const microBatches = chooseParts(opened, settings, progress);
   const validBatch = Math.min(batchSize, counts.valid);
+  // What is measured is kept, and nothing is to be written.
+  const { device } = await tuneRun(opened, settings, { parts: microBatches, validBatch }, progress, false);
+  const variables = new Variables(device);
+  const step = await TrainingStep.compile(device, variables, trainingSettings(settings, microBatches));
   const evaluation = await EvaluationStep.compile(device, variables, { ...modelSettings(settings), batch: validBatch });
   describeStep(step, variables, settings, progress);
 

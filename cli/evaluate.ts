@@ -15,6 +15,7 @@ import { Evaluator, logitOf } from './evaluation.js';
 import { type OutputFlags, Progress } from './progress.js';
 import { scoreReport } from './scoreReport.js';
 import { type Border, modelSettings, type RunSettings } from './settings.js';
+import { asTrained } from './tuning.js';
 
 export interface EvaluateFlags extends OutputFlags {
   model?: string;
@@ -71,7 +72,14 @@ export async function evaluate(flags: EvaluateFlags): Promise<number> {
   try {
     progress.line(`adapter: ${device.description}`);
     cache = await loadData(settings, progress);
-    const job: Job = { device, variables, cache, checkpoint, settings, progress };
+    const job: Job = {
+      device: asTrained(device, trained, model, progress),
+      variables,
+      cache,
+      checkpoint,
+      settings,
+      progress,
+    };
     const fit = flags.threshold === 'auto' ? await fitThreshold(job, split) : undefined;
     const threshold = fit?.threshold ?? (flags.threshold === 'auto' ? undefined : flags.threshold) ?? 0.5;
     const counted = { threshold: logitOf(threshold), boundary: border !== 'ignore', softSums: flags.legacyMetrics };

@@ -12,6 +12,7 @@ import { logitOf } from './evaluation.js';
 import { describeUniform, type PhotoFile, predictionBatch, predictPhotos } from './prediction.js';
 import { Progress } from './progress.js';
 import { modelSettings } from './settings.js';
+import { asTrained } from './tuning.js';
 
 export interface PredictFlags {
   photos: string[];
@@ -44,7 +45,7 @@ export async function predict(flags: PredictFlags): Promise<number> {
   try {
     progress.line(`adapter: ${device.description}`);
     const variables = new Variables(device);
-    const step = await EvaluationStep.compile(device, variables, {
+    const step = await EvaluationStep.compile(asTrained(device, settings, model, progress), variables, {
       ...modelSettings(settings),
       precision,
       threshold: logitOf(threshold),

@@ -28,10 +28,11 @@ import { finish } from './finish.js';
 import { StopRequest } from './interrupt.js';
 import { Observers, observersOf } from './observers.js';
 import { duration, mebibytes, type OutputFlags, type Progress } from './progress.js';
-import { type EpochRecord, RunFolder } from './runFolder.js';
+import { type EpochRecord, FILES, RunFolder } from './runFolder.js';
 import type { RunLog } from './runLog.js';
 import { modelSettings, type RunSettings, trainingSettings } from './settings.js';
 import { Trainer } from './trainer.js';
+import { tuneRun } from './tuning.js';
 
 /** A run that goes on: its folder, its last checkpoint and what that says. */
 export interface Resumed {
@@ -59,10 +60,16 @@ export interface Job {
 }
 
 /** Trains to the end and measures the best weights. @throws Interrupted when the user stopped it; it can be resumed then */
-export async function run(job: Job): Promise<void> {
-  const { device, settings, progress, log, initial, resumed } = job;
+export async function run(given: Job): Promise<void> {
+  const { settings, progress, log, initial, resumed, cache } = given;
+  const microBatches = chooseParts(given.device, settings, progress);
+  const validBatch = Math.min(settings.batchSize, cache.indices('valid').length);
+  const tuned = await tuneRun(given.device, settings, { parts: microBatches, validBatch }, progress);
+  const { device, kernels } = tuned;
+  // On another adapter a resumed run leaves its choices where they are.
+  settings.tune = kernels || (resumed && settings.tune) ? FILES.kernels : null;
+  const job: Job = { ...given, device };
   const variables = new Variables(device);
-  const microBatches = chooseParts(device, settings, progress);
   progress.line('compiling the training step ...');
   const step = await TrainingStep.compile(device, variables, trainingSettings(settings, microBatches));
   describeStep(step, variables, settings, progress);
@@ -83,6 +90,7 @@ export async function run(job: Job): Promise<void> {
   const stop = new StopRequest(() => progress.line('stopping after this step; once more ends at once'));
   try {
     log.open(folder.file('log'));
+    if (kernels && !resumed) folder.writeJson('kernels', kernels);
     await new Run(job, variables, step, trainer, folder, claim, stop).train();
   } catch (error) {
     if (!(error instanceof Interrupted || error instanceof RunError)) {

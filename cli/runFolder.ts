@@ -35,10 +35,12 @@ export interface EpochRecord {
 }
 
 /** What is where in a run's folder. */
-const FILES = {
+export const FILES = {
   settings: 'settings.json',
   environment: 'environment.json',
   split: 'split.json',
+  /** Forms of the kernels, of a tuned run. */
+  kernels: 'kernels.json',
   history: 'history.jsonl',
   historyCsv: 'history.csv',
   log: 'log.txt',

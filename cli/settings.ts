@@ -3,7 +3,7 @@
  * written into the run's folder and its checkpoints, from where it can be given back.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   type AugmentSettings,
@@ -81,6 +81,11 @@ export interface RunSettings extends ModelSettings {
   saveEvery: number;
   /** Whether the run writes event files for TensorBoard. */
   tensorboard: boolean;
+  /**
+   * Which forms the kernels have: null, the rule's; true, the fastest by measuring; or a file of choices, which in a run's own settings
+   * lies beside them. Runs of earlier versions do not say, and have the rule's.
+   */
+  tune?: true | string | null;
 }
 
 /** The flags of `train`; undefined where not given. */
@@ -116,6 +121,7 @@ export interface TrainFlags {
   name?: string;
   saveEvery?: number;
   tensorboard?: boolean;
+  tune?: true | string;
   dryRun?: boolean;
   quiet?: boolean;
   json?: boolean;
@@ -165,6 +171,7 @@ const DEFAULTS: Omit<RunSettings, 'dataPath' | 'classes'> = {
   initialWeights: null,
   saveEvery: 300,
   tensorboard: false,
+  tune: null,
 };
 
 /** A small job: on two cores 10 epochs take one to two minutes and reach a validation Dice of 0.87 to 0.89. */
@@ -250,6 +257,10 @@ const readers: {
   initialWeights: (value) => (value === null ? null : resolve(String(value))),
   saveEvery: field(number(undefined, positive)),
   tensorboard: field(trueOrFalse),
+  tune: (value, key) => {
+    if (value === null || value === true || typeof value === 'string') return value;
+    throw new SettingsError(`${key}: ${JSON.stringify(value)} is neither true, nor a file of choices, nor null`);
+  },
 };
 
 function readOptimizer(given: unknown, key: string): OptimizerSettings {
@@ -309,7 +320,9 @@ export function loadConfig(
   const read = Object.fromEntries(
     Object.entries(special).map(([key, own]) => [key, readSettings(`${name}: networks.${key}`, own)]),
   );
-  return { ...settings, ...read[net ?? settings.net ?? 'unet'] };
+  const loaded = { ...settings, ...read[net ?? settings.net ?? 'unet'] };
+  // A run's settings name the file that lies beside them.
+  return typeof loaded.tune === 'string' ? { ...loaded, tune: resolve(dirname(path), loaded.tune) } : loaded;
 }
 
 function readSettings(where: string, given: unknown): Partial<RunSettings> {
@@ -354,6 +367,7 @@ function settingsOf(flags: TrainFlags): Partial<RunSettings> {
     checkNumerics: flags.checkNumerics,
     saveEvery: flags.saveEvery,
     tensorboard: flags.tensorboard,
+    tune: typeof flags.tune === 'string' ? resolve(flags.tune) : flags.tune,
     fuse: flags.noFuse ? false : undefined,
     precision: flags.precision,
     checkpointActivations: flags.checkpointActivations,

@@ -42,6 +42,7 @@ export async function resume({ run: path, ...flags }: ResumeFlags): Promise<numb
   const settings = resumeSettings(path, info, folder.isFinished, flags);
   // The file that it was read from may have changed.
   if (settings.split !== null) settings.split = resolve(folder.file('split'));
+  if (typeof settings.tune === 'string') settings.tune = resolve(folder.file('kernels'));
   const { epoch, batch } = info.state;
   return prepare(
     {
@@ -85,7 +86,8 @@ async function prepare({ settings, resumed, place, adapter, output }: Preparatio
   let cache: Cache | undefined;
   try {
     const { openDevice } = await import('../engine/dawn.js');
-    device = await openDevice({ adapter, precision: settings.precision });
+    const { precision, tune } = settings;
+    device = await openDevice({ adapter, precision, exactTimestamps: tune === true });
     progress.line(`adapter: ${device.description}`);
     cache = await loadData(settings, progress);
     checkSplits(cache, settings, resumed, progress);

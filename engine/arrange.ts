@@ -64,16 +64,24 @@ export interface Arrangement {
   recomputed: Readonly<Record<string, number>>;
 }
 
-export function arrange(device: Device, graph: Graph, options: PlanOptions): Arrangement {
-  const { outputs, poison, checkNumerics, fuse = device.traits.fuse, checkpointActivations } = options;
+/** The calls that a plan lowers, in order, and what became of the recorded ones. */
+export function plannedNodes(
+  device: Device,
+  graph: Graph,
+  { outputs, checkNumerics, fuse = device.traits.fuse, checkpointActivations }: PlanOptions,
+): Pick<Arrangement, 'fused' | 'recomputed'> & { nodes: readonly Node[] } {
   const needed = neededNodes(graph, outputs);
   const { nodes: merged, fused } =
     fuse && !checkNumerics
       ? fuseNodes(needed, outputs, device.traits)
       : { nodes: needed, fused: {} };
-  const { nodes, recomputed } = checkpointActivations
-    ? recomputeNodes(merged, outputs)
-    : { nodes: merged, recomputed: {} };
+  if (!checkpointActivations) return { nodes: merged, fused, recomputed: {} };
+  return { ...recomputeNodes(merged, outputs), fused };
+}
+
+export function arrange(device: Device, graph: Graph, options: PlanOptions): Arrangement {
+  const { outputs, poison, checkNumerics } = options;
+  const { nodes, fused, recomputed } = plannedNodes(device, graph, options);
   const groups = nodes.map((node) => lower(device, node));
   const checks = checkNumerics ? checkFinite(device, nodes, groups) : undefined;
   const lowered = checks?.dispatches ?? groups.flat();
@@ -91,7 +99,7 @@ export function arrange(device: Device, graph: Graph, options: PlanOptions): Arr
 export const planMemory = (device: Device, graph: Graph, options: PlanOptions): MemoryReport =>
   arrange(device, graph, options).memory;
 
-function lower(device: Device, node: Node): Lowered[] {
+export function lower(device: Device, node: Node): Lowered[] {
   const to = new Lowering(device.traits, node.outputs[0]?.name ?? node.op.name);
   node.op.lower(node, to);
   return to.dispatches.map((dispatch) => ({ ...dispatch, node: node.op.name, source: node }));

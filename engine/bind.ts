@@ -4,7 +4,7 @@ import type { Device } from './device.js';
 import type { Tensor } from './graph.js';
 import { type Binding, Scratch, type Storage } from './lowering.js';
 import type { Pipeline, PipelineRequest } from './pipelines.js';
-import { createTexels, type TexelPlan } from './texels.js';
+import { createTexels, type TexelPlan, type TexelTransfer, texelTransfers } from './texels.js';
 import { isHalf } from './wgsl.js';
 
 /** Where storages lie; variables lie in their arenas. */
@@ -82,13 +82,13 @@ export function makeTexels(
     textures,
     viewsOf: (dispatch: Lowered): ReadonlyMap<string, GPUTextureView> =>
       new Map([...(of.get(dispatch) ?? [])].map(([name, copy]) => [name, views[slotOf.get(copy)!]])),
-    copiesBefore: (at: number) =>
+    transfersBefore: (at: number): TexelTransfer[] =>
       copies
         .filter(({ from }) => from === at)
-        .map((copy) => {
+        .flatMap((copy) => {
           const { buffer, offset } = resolve(copy.storage, places);
           const from = { buffer, offset: (offset ?? 0) + copy.offset, bytes: copy.length };
-          return { from, texture: textures[slotOf.get(copy)!] };
+          return texelTransfers(from, textures[slotOf.get(copy)!]);
         }),
   };
 }

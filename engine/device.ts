@@ -200,8 +200,11 @@ export class Device {
     return Object.assign(Object.create(this) as Device, { traits: { ...this.traits, remark } });
   }
 
-  /** This device with other habits; closing either closes both. */
-  withHabits(habits: Partial<Pick<DeviceTraits, 'fewChannels' | 'fuse' | 'choose'>>): Device {
+  /**
+   * This device with other habits; closing either closes both.
+   * @param habits a smaller `maxBindingBytes` has calls run in more parts of the batch
+   */
+  withHabits(habits: Partial<Pick<DeviceTraits, 'fewChannels' | 'fuse' | 'choose' | 'maxBindingBytes'>>): Device {
     return Object.assign(Object.create(this) as Device, { traits: { ...this.traits, ...habits } });
   }
 

@@ -14,6 +14,13 @@ const COLD = 100;
 /** Bytes of what stands in for a buffer; enough for the smallest that a shader may declare. */
 const BYTES = 1024;
 
+/** Pipelines ready to run, compiled in parallel. */
+export async function compileAll(device: Device, requests: readonly PipelineRequest[]): Promise<Pipeline[]> {
+  const pipelines = await Promise.all(requests.map((request) => device.pipelines.get(request)));
+  if (device.traits.cpu) await useFirst(device, requests);
+  return pipelines;
+}
+
 /**
  * Has pipelines of a software adapter compiled to machine code; each once a device.
  * @param cold milliseconds after which help is asked for

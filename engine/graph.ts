@@ -98,8 +98,8 @@ export class Graph {
   }
 
   /** A value that the host writes before a step (`plan.write`). It keeps its value until written again. */
-  input(name: string, shape: Shape, layout: Layout = 'image'): Tensor {
-    const tensor = this.tensor({ name, shape, layout });
+  input(name: string, shape: Shape, layout: Layout = 'image', dtype: Dtype = 'f32'): Tensor {
+    const tensor = this.tensor({ name, shape, layout, dtype });
     this.inputs.push(tensor);
     return tensor;
   }

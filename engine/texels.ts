@@ -94,24 +94,28 @@ export const createTexels = (gpu: GPUDevice, label: string, bytes: number): GPUT
     usage: GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST,
   });
 
-/** Copies memory into a texture from its first row on: whole rows, then the rest of the last one. */
-export function copyTexels(
-  encoder: GPUCommandEncoder,
+/** Arguments of `copyBufferToTexture`. */
+export type TexelTransfer = Parameters<GPUCommandEncoder['copyBufferToTexture']>;
+
+/**
+ * What copies memory into a texture from its first row on: whole rows, then the rest of the last one. Where the buffer
+ * goes on for so long, the last row is taken whole, since a second transfer costs more than what nobody reads of it.
+ */
+export function texelTransfers(
   { buffer, offset, bytes }: { buffer: GPUBuffer; offset: number; bytes: number },
   texture: GPUTexture,
-): void {
-  const rows = Math.floor(bytes / ROW_BYTES);
-  const rest = (bytes % ROW_BYTES) / 16;
+): TexelTransfer[] {
+  const goesOn = bytes > ROW_BYTES && offset + texelRows(bytes) * ROW_BYTES <= buffer.size;
+  const rows = goesOn ? texelRows(bytes) : Math.floor(bytes / ROW_BYTES);
+  const rest = (bytes - rows * ROW_BYTES) / 16;
+  const transfers: TexelTransfer[] = [];
   if (rows > 0) {
-    const source = { buffer, offset, bytesPerRow: ROW_BYTES, rowsPerImage: rows };
-    encoder.copyBufferToTexture(source, { texture }, [TEXEL_WIDTH, rows]);
+    transfers.push([{ buffer, offset, bytesPerRow: ROW_BYTES, rowsPerImage: rows }, { texture }, [TEXEL_WIDTH, rows]]);
   }
   if (rest > 0) {
-    encoder.copyBufferToTexture({ buffer, offset: offset + rows * ROW_BYTES }, { texture, origin: [0, rows] }, [
-      rest,
-      1,
-    ]);
+    transfers.push([{ buffer, offset: offset + rows * ROW_BYTES }, { texture, origin: [0, rows] }, [rest, 1]]);
   }
+  return transfers;
 }
 
 /** Texels of the probe: more than a row, so that both coordinates count. */
@@ -149,7 +153,8 @@ export async function texelsAreRight(
     const layout = pipeline.getBindGroupLayout(0);
     const entries = [texture.createView(), { buffer: to }].map((resource, binding) => ({ binding, resource }));
     const encoder = gpu.createCommandEncoder();
-    copyTexels(encoder, { buffer: from, offset: 0, bytes: size }, texture);
+    const transfers = texelTransfers({ buffer: from, offset: 0, bytes: size }, texture);
+    for (const transfer of transfers) encoder.copyBufferToTexture(...transfer);
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, gpu.createBindGroup({ layout, entries }));

@@ -360,6 +360,37 @@ function foregroundLogits(logits: Tensor): Tensor {
   return add(channelSlice(logits, 1, 1), scale(channelSlice(logits, 0, 1), -1));
 }
 
+/** What an evaluation step is made of, before any of it is compiled. */
+interface RecordedEvaluation {
+  pass: Recorded;
+  inputs: ImageInputs;
+  logits: Tensor;
+  results: { loss: Tensor; counts: Tensor } & Partial<Record<keyof EvaluationResult, Tensor>>;
+}
+
+/** @throws SettingsError when settings contradict each other */
+export function recordEvaluation(variables: Variables, settings: EvaluationSettings): RecordedEvaluation {
+  const { batch, threshold = 0, thresholds } = settings;
+  if (settings.boundary && isIgnoring(settings)) {
+    throw new SettingsError('boundary: it cannot be found where pixels are ignored');
+  }
+  const graph = new Graph();
+  const inputs = imageInputs(graph, batch, settings);
+  const { target } = inputs;
+  const net = new NetContext(graph, variables, false, settings.seed, settings.initialisation);
+  const recorded = recordNetwork(net, inputs.image, settings);
+  const loss = recordLoss(recorded, target, settings.loss, { ignoring: isIgnoring(settings) });
+  const logits = foregroundLogits(recorded);
+  const results = {
+    loss,
+    counts: segmentationCounts(logits, target, { threshold }),
+    ...(settings.boundary ? { boundary: boundaryCounts(logits, target, { threshold }) } : {}),
+    ...(settings.softSums ? { softSums: diceSums(sigmoid(logits), target) } : {}),
+    ...(thresholds ? { thresholdCounts: thresholdCounts(logits, target, thresholds) } : {}),
+  };
+  return { pass: { graph, outputs: [logits, ...Object.values(results)] }, inputs, logits, results };
+}
+
 /** Runs the net with its running statistics. No graph of gradients exists here. */
 export class EvaluationStep {
   private constructor(
@@ -369,30 +400,14 @@ export class EvaluationStep {
     readonly threshold: number,
     private readonly inputs: ImageInputs,
     private readonly logits: Tensor,
-    private readonly results: { loss: Tensor; counts: Tensor } & Partial<Record<keyof EvaluationResult, Tensor>>,
+    private readonly results: RecordedEvaluation['results'],
   ) {}
 
   static async compile(device: Device, variables: Variables, settings: EvaluationSettings): Promise<EvaluationStep> {
-    const { batch, threshold = 0, thresholds } = settings;
-    if (settings.boundary && isIgnoring(settings)) {
-      throw new SettingsError('boundary: it cannot be found where pixels are ignored');
-    }
-    const graph = new Graph();
-    const inputs = imageInputs(graph, batch, settings);
-    const { target } = inputs;
-    const net = new NetContext(graph, variables, false, settings.seed, settings.initialisation);
-    const recorded = recordNetwork(net, inputs.image, settings);
-    const loss = recordLoss(recorded, target, settings.loss, { ignoring: isIgnoring(settings) });
-    const logits = foregroundLogits(recorded);
-    const results = {
-      loss,
-      counts: segmentationCounts(logits, target, { threshold }),
-      ...(settings.boundary ? { boundary: boundaryCounts(logits, target, { threshold }) } : {}),
-      ...(settings.softSums ? { softSums: diceSums(sigmoid(logits), target) } : {}),
-      ...(thresholds ? { thresholdCounts: thresholdCounts(logits, target, thresholds) } : {}),
-    };
-    const plan = await Plan.compile(device, graph, {
-      outputs: [logits, ...Object.values(results)],
+    const { batch, threshold = 0 } = settings;
+    const { pass, inputs, logits, results } = recordEvaluation(variables, settings);
+    const plan = await Plan.compile(device, pass.graph, {
+      outputs: pass.outputs,
       fuse: settings.fuse,
       values: settings.averagedWeights ? EMA : undefined,
     });

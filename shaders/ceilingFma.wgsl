@@ -1,6 +1,8 @@
 // Ceiling of arithmetic for `trimap bench`: per invocation LOOPS * REPEATS * CHAINS fused multiply-adds in registers.
-// Independent chains hide the latency and long bodies the loop: llvmpipe, 8 lanes, GFLOP/s a core: 31 with 8 chains and
-// 64 repeats, 19 with 8 repeats, 13 with 4 chains, 13 with 6 chains of vec4f.
+// 12 chains: llvmpipe makes of each multiply-add a multiply and an add, 3 + 3 cycles with two pipes each on a Zen 4, which
+// takes 12 independent ones to fill; a GPU needs fewer, and 12 registers cost it no occupancy. Two threads of a Zen 4
+// EPYC, llvmpipe, 8 lanes, GFLOP/s: 123 with 8 chains, 148 with 11, 180 with 12 (193 with 128 repeats, 190 in 16 lanes), 40
+// with 13, whose values LLVM spills. A core of a Xeon: 31 with 8 chains and 64 repeats, 19 with 8 repeats, 13 with 6 chains of vec4f.
 // `seed` is 0.5, 0.25, so that the compiler cannot fold the chains and nothing overflows. Assigns y.
 // One invocation a vec4f of y, workgroups of 64 folded over x and y; constants CHAINS, REPEATS, LOOPS.
 

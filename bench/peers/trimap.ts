@@ -88,7 +88,7 @@ async function prepareStep(device: Device, work: StepWork, inputs: string): Prom
   const one = identityAugmentation();
   const parameters = Float32Array.from({ length: work.batch * one.length }, (_, i) => one[i % one.length]);
   // No clipping: not every library has it.
-  const settings = { ...stepSettings('unet', work), clipNorm: undefined };
+  const settings = { ...stepSettings('unet', { ...work, precision: 'f32' }), clipNorm: undefined };
   const variables = new Variables(device);
   const Step = work.work === 'train' ? TrainingStep : EvaluationStep;
   const step = await Step.compile(device, variables, settings);

@@ -1,7 +1,7 @@
 /** `trimap bench WHAT`. */
 import { evenNumber, oneOf, text, wholeNumber } from '../arguments.js';
 import { command, type CommandGroup } from './define.js';
-import { adapter, checkpointActivations, flag, json, networkNames, precision } from './flags.js';
+import { adapter, checkpointActivations, flag, json, networkNames, precision, tune } from './flags.js';
 
 const measuring = {
   rounds: flag('how often each work is timed [5]', wholeNumber('--rounds', 1)),
@@ -23,9 +23,11 @@ const kernels = command({
   flags: {
     filter: flag('only works with this word in their name or shape', text('--filter')),
     'all-variants': {
-      describe: 'all kernels that the adapter can run, not only those it would choose',
+      describe: 'convolutions in every form that the adapter can run, not only the one that it would choose',
       boolean: true,
     },
+    precision: precision('f32'),
+    tune,
     ...sizes,
     ...measuring,
   },
@@ -50,6 +52,7 @@ const step = command({
     precision: precision('f32'),
     memory: { describe: 'print the memory of the training step by tensor', boolean: true },
     'checkpoint-activations': checkpointActivations,
+    tune,
     ...sizes,
     ...measuring,
   },

@@ -30,7 +30,8 @@ function withinCommand({ flags }: Command, words: readonly string[]): Offer[] {
   const before = words[words.length - 2] ?? '';
   const [, name] = /^--?([^=]+)$/.exec(before) ?? [];
   const flag = name === undefined ? undefined : flagOf(flags, name);
-  if (flag && !flag.boolean) {
+  const takesValue = flag && !flag.boolean && (flag.requiresArg || !unfinished.startsWith('-'));
+  if (takesValue) {
     // `oneOf` carries its list.
     const { names = [] } = flag.coerce as { names?: readonly string[] };
     return starting(

@@ -52,4 +52,11 @@ export const jsonLines = { ...json, describe: 'print JSON lines on stdout; text 
 
 export const quiet = { describe: 'show results and warnings alone', boolean: true } as const;
 
+export const tune = flag(
+  'measure which forms of the kernels are the fastest here, and keep that for this adapter; with a file, ' +
+    "such as a run's kernels.json, take its choices instead",
+  (value) => (value === '' ? (true as const) : text('--tune')(value)),
+  { requiresArg: false },
+);
+
 export const model = (describe: string) => flag(describe, text('--model'));

@@ -15,6 +15,7 @@ import {
   onBadFile,
   precision,
   quiet,
+  tune,
 } from './flags.js';
 
 const train = command({
@@ -75,6 +76,7 @@ const train = command({
       'seconds after which the last checkpoint is written within an epoch: what a crash loses at most [300]',
       number('--save-every', 0),
     ),
+    tune,
     tensorboard: { describe: "write TensorBoard's event files into the run's folder, too", boolean: true },
     'dry-run': {
       describe: 'load, build, do a few steps; print memory, speed and how long it would take; write nothing',

@@ -8,17 +8,17 @@ export interface Variant {
 
 export const AS_CHOSEN: Variant = { name: "the adapter's own choice", force: (device) => device };
 
-/** The most forms that the rule ever has to order: the register tiles of the subgroup convolutions. */
-const FORMS = 6;
+/** The most forms that the rule ever has to order: six tiles, of registers or workgroups, behind a kernel for certain shapes. */
+export const FORMS = 7;
 
 /** The form that the rule puts at this place, or its last. */
-const formAt =
+export const formAt =
   (place: number): DeviceTraits['choose'] =>
   (_, forms) =>
     Math.min(place, forms.length - 1);
 
 /** What this adapter can run; its own choice is among the first. */
-export function variantsOf({ traits: { kernels, subgroupSize, maxTexelBytes } }: Device): Variant[] {
+export function variantsOf({ traits: { subgroupSize, maxTexelBytes } }: Device): Variant[] {
   const subgroups = subgroupSize >= 8;
   const variants: Variant[] = [
     { name: 'plain convolutions', force: (device) => device.withKernels('plain') },
@@ -35,9 +35,8 @@ export function variantsOf({ traits: { kernels, subgroupSize, maxTexelBytes } }:
     name: 'general kernels where channels are few',
     force: (device) => device.withHabits({ fewChannels: false }),
   });
-  const forms = kernels === 'subgroup' ? FORMS : 2;
-  for (let place = 1; place < forms; place++) {
-    const name = `form ${place + 1} of ${forms} in the order of the rule`;
+  for (let place = 1; place < FORMS; place++) {
+    const name = `form ${place + 1} of ${FORMS} in the order of the rule`;
     variants.push({ name, force: (device) => device.withHabits({ choose: formAt(place) }) });
   }
   variants.push({ name: 'nothing fused', force: (device) => device.withHabits({ fuse: false }) });

@@ -1,7 +1,7 @@
 /** The forms of the convolution kernels, and which of them an adapter gets: decided from shapes and adapter alone. */
 import type { DeviceTraits } from '../device.js';
 import type { Tensor } from '../graph.js';
-import { quadType, vec4s, vectorType } from '../layout.js';
+import { type Dtype, quadType, vec4s, vectorType } from '../layout.js';
 import { TEXEL_SHIFT } from '../texels.js';
 import type { Constants } from '../wgsl.js';
 
@@ -47,15 +47,54 @@ export const storedAs = ({ dtype }: Tensor, width: 1 | 2 | 4 = 1) => ({
   Slots: vectorType('f32', width),
 });
 
-/** The rule's favourite, the first of the forms, unless the device is told another (`FormChooser`). */
+/** A kernel for certain shapes alone, which dispatches itself. */
+export interface OwnForm {
+  shader: string;
+  constants: Constants;
+  lower(): void;
+}
+
+/** Those that apply. */
+export const ownForms = (...offers: readonly (readonly [applies: boolean, shader: string, lower: () => void])[]) =>
+  offers.flatMap(([applies, shader, lower]): OwnForm[] => (applies ? [{ shader, constants: {}, lower }] : []));
+
+/** What a measured choice may depend on besides geometry and sizes. */
+export interface Operands {
+  /** Whether textures can stand in for what is read. */
+  texels?: boolean;
+  dtype?: Dtype;
+  /** Forms for these shapes alone; the rule prefers them to all others, the first of them most. */
+  own?: readonly OwnForm[];
+}
+
+/** The rule's favourite, the first of these, unless the device is told another (`FormChooser`). */
 function pick<F extends { shader: string; constants: Constants }>(
   { choose }: DeviceTraits,
-  work: readonly unknown[],
-  forms: readonly F[],
-): F {
+  work: string,
+  own: readonly OwnForm[],
+  others: readonly F[],
+): F | OwnForm {
+  const forms = [...own, ...others];
   if (!choose || forms.length === 1) return forms[0];
-  const names = forms.map(({ shader, constants }) => `${shader} ${JSON.stringify(constants)}`);
-  return forms[choose(JSON.stringify(work), names) ?? 0];
+  const names = forms.map(({ shader, constants }) =>
+    [shader, ...Object.entries(constants).map(([name, value]) => `${name}=${value}`)].join(' '),
+  );
+  return forms[choose(work, names) ?? 0];
+}
+
+/** Names a work by all that a measured choice may depend on. */
+function nameWork(
+  pass: string,
+  sizes: string,
+  geometry: Geometry,
+  { texels, dtype = 'f32', own = [] }: Operands,
+): string {
+  const { kernel, stride, padding, transposed } = geometry;
+  const words = [pass, sizes, ...[kernel, stride, padding].map((axes, i) => 'ksp'[i] + axes.join('x')), dtype];
+  if (transposed) words.push('transposed');
+  if (texels) words.push('texels');
+  // Whether these are among the forms depends on more than sizes.
+  return [...words, ...own.map(({ shader }) => shader)].join(' ');
 }
 
 export interface ConvolveForm {
@@ -73,31 +112,45 @@ export interface ConvolveForm {
 /**
  * The form of `convolve`, decided from shapes and adapter alone.
  * @param height, width, channels of the output, channels in whole vec4s
- * @param texels whether textures can stand in for x and w
  * @param reduction channels of x, in whole vec4s; the rule does not depend on it, a measured choice does
  */
 export function chooseConvolve(
   traits: DeviceTraits,
   geometry: Geometry,
   [batch, channels, height, width]: readonly number[],
-  texels = false,
-  reduction = channels,
-): ConvolveForm {
-  const work = ['convolve', geometry, reduction, batch, channels, height, width, texels];
+  { reduction = channels, ...operands }: Operands & { reduction?: number } = {},
+): ConvolveForm | OwnForm {
+  const { texels = false, own = [] } = operands;
+  const work = nameWork('convolve', `N${batch} ${reduction}->${channels} ${height}x${width}`, geometry, operands);
   if (traits.kernels === 'plain') return { shader: 'conv2dPlain', constants: {}, pixels: 1, channels: 4 };
   // What matrix units are not for goes to the tiled kernels.
   if (traits.kernels === 'tiled' || traits.kernels === 'matrix') {
     // The larger tile has the better ratio of arithmetic to loads; the smaller one fills more of the adapter.
     const groups = Math.ceil((batch * height * width) / 64) * Math.ceil(channels / 64);
-    const forms = (groups >= 256 ? [64, 32] : [32, 64]).map((size) => {
-      const perThread = size / 8;
-      const constants = { PIXELS: size, CHANNELS: size, THREAD_PIXELS: perThread, THREAD_CHANNELS: perThread };
-      return { shader: 'conv2dTiled', constants, pixels: size, channels: size };
+    const [large, small, ...others] = WORKGROUP_TILES;
+    const tiles = groups >= 256 ? [large, small, ...others] : [small, large, ...others];
+    const forms = tiles.map(([pixels, channels, THREAD_PIXELS, THREAD_CHANNELS]) => {
+      const constants = { PIXELS: pixels, CHANNELS: channels, THREAD_PIXELS, THREAD_CHANNELS };
+      return { shader: 'conv2dTiled', constants, pixels, channels };
     });
-    return pick(traits, work, forms);
+    return pick(traits, work, own, forms);
   }
-  return pick(traits, work, subgroupForms(traits, geometry, [batch, channels, height, width], texels));
+  const forms = subgroupForms(traits, geometry, [batch, channels, height, width], texels);
+  return pick(traits, work, own, forms);
 }
+
+/**
+ * Tiles of the tiled form: pixels and channels of a workgroup, and of a thread. The rule takes one of the first two; the others, which
+ * no graphics card has measured yet, are there to be measured. 128 and 64 are what 16 KiB of workgroup memory hold.
+ */
+const WORKGROUP_TILES = [
+  [64, 64, 8, 8],
+  [32, 32, 4, 4],
+  [128, 64, 8, 8],
+  [64, 128, 8, 8],
+  [128, 32, 8, 4],
+  [64, 32, 8, 4],
+] as const;
 
 /** Register tiles of the subgroup forms: [rows, columns, channels of a lane] of the 3x3 form, [pixels, channels of a lane] of the other. */
 const TILES = [
@@ -163,6 +216,12 @@ function subgroupForms(
   return forms.sort((a, b) => a.cost - b.cost).map(({ form }) => form);
 }
 
+/**
+ * Pixels of a split of a 3x3 filter's gradient, at least: writing and adding its partial filter takes about as long as the products of
+ * 30 pixels do. 64->64 N=4 at 8x8 and 16x16 take 0.8 of the time that they take with 64 and 256 pixels (llvmpipe, 16 lanes).
+ */
+const LEAST_PIXELS = 512;
+
 export interface FilterGradientForm {
   shader: string;
   constants: Constants;
@@ -180,22 +239,25 @@ export interface FilterGradientForm {
 
 /**
  * The form of `filterGradient`, decided from shapes and adapter alone.
- * @param sizes of x, then of dy, all that a measured choice may depend on
- * @param texels whether textures can stand in for x and dy
+ * @param x, dy their sizes
  */
 export function chooseFilterGradient(
   traits: DeviceTraits,
   geometry: Geometry,
-  sizes: readonly number[],
-  texels = false,
-): FilterGradientForm {
+  x: readonly number[],
+  dy: readonly number[],
+  operands: Operands = {},
+): FilterGradientForm | OwnForm {
+  const { texels = false, own = [] } = operands;
+  const work = nameWork('filterGradient', `${x.join('x')} ${dy.join('x')}`, geometry, operands);
   const { kernels, subgroupSize: lanes } = traits;
   const name = 'conv2dWeightGradient';
   if (kernels === 'plain') {
     return { shader: `${name}Plain`, constants: {}, channels: 1, rows: 1, step: 1, least: Infinity };
   }
   if (kernels === 'tiled' || kernels === 'matrix') {
-    return { shader: `${name}Tiled`, constants: {}, channels: 64, rows: 16, step: 16, least: 256 };
+    const tiled = { shader: `${name}Tiled`, constants: {}, channels: 64, rows: 16, step: 16, least: 256 };
+    return pick(traits, work, own, [tiled]);
   }
   const TEXELS = texels ? TEXEL_SHIFT : 0;
   const general = {
@@ -206,27 +268,33 @@ export function chooseFilterGradient(
     step: lanes,
     least: 64,
   };
-  if (!is3x3(geometry)) return general;
-  const vector = widthFor(vec4s(sizes[5]) * 4, lanes);
+  if (!is3x3(geometry)) return pick(traits, work, own, [general]);
+  const vector = widthFor(vec4s(dy[1]) * 4, lanes);
   // Fewer sums at 16 lanes, where 144 take 2 s to compile and 72 0.7; only lanes of four channels gain much by them.
   const inputs = lanes > 8 ? Math.max(1, 2 / vector) : 4 / vector;
-  // A load of 16 lanes costs several of 8 lanes each; more columns share those of x, and halve what passes through the sums.
-  const columns = lanes > 8 ? 8 : 4;
-  const special: Omit<FilterGradientForm, 'step' | 'least'> = texels
-    ? {
+  const [, , height] = dy;
+  const ofColumns = (columns: number) => ({ step: 1, least: Math.ceil(LEAST_PIXELS / (height * columns)) });
+  // A load of 16 lanes costs several of 8 lanes each; more columns share those of x, and halve what passes through the sums. A map of
+  // 4 columns leaves half of them idle (128->128 4x4 N=4: 0.70 instead of 0.50 ms), and yet is not worth another kernel to compile.
+  const special = texels
+    ? (lanes > 8 ? [8, 4] : [4, 8]).map((columns) => ({
         shader: `${name}Texels3x3`,
         constants: { LANES: lanes, QUADS: inputs, VECTOR: vector, COLUMNS: columns, TEXELS },
         channels: vector * lanes,
         rows: inputs * 9,
         columns,
         vector,
-      }
-    : {
-        shader: `${name}Subgroup3x3`,
-        constants: { LANES: lanes, QUADS: 2 },
-        channels: lanes,
-        rows: 2 * 9,
-        columns: lanes - 2,
-      };
-  return pick(traits, ['filterGradient', geometry, ...sizes, texels], [{ ...special, step: 1, least: 1 }, general]);
+        ...ofColumns(columns),
+      }))
+    : [
+        {
+          shader: `${name}Subgroup3x3`,
+          constants: { LANES: lanes, QUADS: 2 },
+          channels: lanes,
+          rows: 2 * 9,
+          columns: lanes - 2,
+          ...ofColumns(lanes - 2),
+        },
+      ];
+  return pick<FilterGradientForm>(traits, work, own, [...special, general]);
 }

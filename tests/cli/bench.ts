@@ -4,9 +4,9 @@ import * as assert from 'uvu/assert';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { costOf, shapeOf } from '../../bench/cost.js';
-import { relativeError } from '../../bench/kernels.js';
 import { compareRows, comparisonTable, readRows, type Row } from '../../bench/rows.js';
 import { Graph } from '../../engine/graph.js';
+import { relativeError } from '../../engine/isolate.js';
 import { conv2d } from '../../engine/ops/conv2d.js';
 import { convTranspose2d } from '../../engine/ops/convTranspose2d.js';
 import { relu } from '../../engine/ops/relu.js';
@@ -62,6 +62,18 @@ test('a comparison: regressions first, what is missing last', () => {
   assert.match(lines[4], '| new | 1x2 | plain (only now)');
 });
 
+test('a comparison: older files do not say that they are f32, and f16 is work of its own', () => {
+  const [single, half] = [5, 20].map((median, i) => ({ ...row('a', median), precision: i === 0 ? 'f32' : 'f16' }));
+  const compared = compareRows([row('a', 10)], [half, single]);
+  assert.equal(
+    compared.map(({ key, ratio }) => [key, ratio]),
+    [
+      ['kernels | a | 1x2 | plain', 0.5],
+      ['kernels | a | 1x2 | plain | f16', undefined],
+    ],
+  );
+});
+
 test('a result that is not a number is no small error', () => {
   assert.is(relativeError(Float32Array.of(1, 2), Float32Array.of(1, 4)), 0.5);
   assert.ok(Number.isNaN(relativeError(Float32Array.of(NaN, 2), Float32Array.of(1, 2))));
@@ -84,6 +96,7 @@ test('kernels: keys, filter, check against the plain kernels, comparison', () =>
       assert.ok(measured.value > 0 && measured.median > 0 && measured.worst > 0);
       if (i < 2) continue;
       assert.match(measured.shape, '4->8 8x8');
+      assert.is(measured.precision, 'f32');
       assert.ok((measured.error as number) <= 1e-4 && (measured.fraction as number) > 0);
     }
     const old = join(directory, 'old.json');
@@ -96,6 +109,25 @@ test('kernels: keys, filter, check against the plain kernels, comparison', () =>
     assert.match(again.stdout, /against old\.json:\nratio +before +after +unit +work\n/);
     assert.match(again.stdout, /adam \| 1 parameters .*\(only before\)/);
     assert.not.match(again.stdout, /conv2d +\|/);
+  }));
+
+test('kernels: with f16, every form once', () =>
+  inDirectory(async (directory) => {
+    const bench = ['bench', 'kernels', '--size', '32', '--base-width', '2', '--batch-size', '2', '--rounds', '1'];
+    const more = ['--filter', '4->8 8x8 k3 s1', '--precision', 'f16', '--all-variants', '--json'];
+    const { code, stdout, stderr } = await trimap(directory, [...bench, ...more]);
+    assert.is(code, 0, stderr);
+    const rows = rowsOf(stdout).filter(({ work }) => !work.startsWith('ceiling'));
+    const names = rows.map(({ work, shape, variant }) => `${work} ${shape} ${variant}`);
+    assert.is(new Set(names).size, names.length, names.join('\n'));
+    const forward = rows.filter(({ work }) => work === 'conv2d').map(({ variant }) => variant);
+    assert.ok(forward.includes('conv2dPlain'), forward.join('\n'));
+    // The rule's favourite, and other sizes.
+    assert.ok(forward.filter((variant) => variant.startsWith('conv2dTiled')).length > 1, forward.join('\n'));
+    for (const { precision, error } of rows) {
+      assert.is(precision, 'f16');
+      assert.ok((error as number) <= 2 ** -8);
+    }
   }));
 
 test('step: keys, profile and trace', () =>

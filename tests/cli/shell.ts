@@ -210,10 +210,12 @@ test('completion: commands, flags, and values where there is a list', () => {
     'resnet34-unet-bridge-dropout',
     'resnet34-unet-bridge',
   ]);
+  assert.equal(offered('train', '--tune', '--ep'), ['--epochs']);
   assert.equal(offered('train', '--no-fuse', '--net', 'unet-u'), ['unet-upfirst']);
   for (const words of [
     ['train', '--epochs', ''],
     ['train', '-e', ''],
+    ['train', '--tune', ''],
     ['predict', ''],
     ['nonsense', ''],
   ]) {

@@ -41,6 +41,17 @@ for (const some of await convolutionDevices()) {
   }
 }
 
+test('the host writes f16 where an input is f16', async () => {
+  const graph = new Graph();
+  const x = graph.input('x', [1, 3, 1, 2], 'image', 'f16');
+  const plan = await Plan.compile(device, graph, { outputs: [cast(x, 'f32')] });
+  const values = [1, -0.5, 3.25, 1024, -65504, 2 ** -24];
+  plan.write(x, values);
+  plan.run();
+  assert.equal([...(await plan.read(graph.nodes[0].outputs[0]))[0]], values);
+  plan.destroy();
+});
+
 test('a kernel is not given what it would read wrongly', async () => {
   const graph = new Graph();
   const x = graph.input('x', [1, 3, 2, 2]);

@@ -1,6 +1,16 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { byteLength, checkShape, elementCount, type Layout, pack, type Shape, unpack } from '../../engine/layout.js';
+import {
+  byteLength,
+  checkShape,
+  elementCount,
+  fromHalves,
+  type Layout,
+  pack,
+  type Shape,
+  toHalves,
+  unpack,
+} from '../../engine/layout.js';
 
 const test = suite('layout');
 
@@ -9,7 +19,8 @@ const count = (n: number) => Float32Array.from({ length: n }, (_, i) => i + 1);
 test('every layout comes back as it went, and its pads are zero', () => {
   const cases: [Layout, Shape][] = [
     ['image', [2, 3, 5, 7]],
-    ['image', [1, 8, 1, 1]],
+    ['image', [2, 8, 1, 1]],
+    ['image', [2, 5, 1, 1]],
     ['vector', [5]],
     ['filter', [7, 3, 3, 2]],
     ['transposedFilter', [3, 7, 2, 2]],
@@ -36,6 +47,31 @@ test('a filter and its transposed form hold the same numbers by role', () => {
   const transposed = pack([3, 2, 1, 1], 'transposedFilter', [1, 4, 2, 5, 3, 6]);
   assert.equal([...filter], [...transposed]);
   assert.equal([...filter], [1, 2, 3, 0, 4, 5, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+});
+
+test('every f16 comes back as it went, and others go to the nearest', () => {
+  const all = Uint16Array.from({ length: 1 << 16 }, (_, bits) => bits);
+  const numbers = fromHalves(all);
+  const back = toHalves(numbers);
+  all.forEach((bits, i) => {
+    if (Number.isNaN(numbers[i])) assert.is(back[i], 0x7e00);
+    else if (back[i] !== bits) assert.unreachable(`${numbers[i]}: ${back[i]} instead of ${bits}`);
+  });
+  // Between two neighbours: the even one at the middle, else the nearer; below the smallest, and above the largest.
+  for (const [value, nearest] of [
+    [1 + 2 ** -11, 1],
+    [1 + 3 * 2 ** -11, 1 + 2 ** -9],
+    [1 + 2 ** -11 + 2 ** -20, 1 + 2 ** -10],
+    [2 - 2 ** -12, 2],
+    [2 ** -25, 0],
+    [2 ** -25 + 2 ** -40, 2 ** -24],
+    [2 ** -14 - 2 ** -26, 2 ** -14],
+    [65519, 65504],
+    [65520, Infinity],
+    [-1e9, -Infinity],
+  ]) {
+    assert.is(fromHalves(toHalves([value]))[0], nearest, String(value));
+  }
 });
 
 test('shapes that make no sense are refused', () => {

@@ -94,12 +94,12 @@ test('poison shows a kernel that reads what nobody wrote', async () => {
       const [n] = node.outputs[0].shape;
       const range = { first: 0, count: n / 2 };
       const bindings = { x: to.images(node.inputs[0], range), y: to.images(node.outputs[0], range) };
-      const constants = { Quad: 'vec4f', RUN: 1 } as const;
+      const constants = { Quad: 'vec4f', THREADS: 64 } as const;
       to.dispatch({
         shader: 'relu',
         entry: 'forward',
         constants,
-        params: { count: 64 },
+        params: { count: 64, span: 64 },
         bindings,
         workgroups: [1, 1, 1],
       });

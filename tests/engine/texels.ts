@@ -6,7 +6,7 @@ import { conv2d } from '../../engine/ops/conv2d.js';
 import { relu } from '../../engine/ops/relu.js';
 import { planMemory } from '../../engine/arrange.js';
 import { Plan } from '../../engine/plan.js';
-import { TEXEL_WIDTH, texelRows, texelsAreRight } from '../../engine/texels.js';
+import { TEXEL_WIDTH, texelRows, texelsAreRight, texelTransfers } from '../../engine/texels.js';
 import { checkConvolution } from '../helpers/convolution.js';
 import { testDevice } from '../helpers/device.js';
 import { normal } from '../helpers/run.js';
@@ -28,6 +28,23 @@ function convolution(): { graph: Graph; outputs: Parameters<typeof Plan.compile>
 
 test('rows hold whole widths', () => {
   assert.equal([1, 16 * TEXEL_WIDTH, 16 * TEXEL_WIDTH + 16].map(texelRows), [1, 1, 2]);
+});
+
+test('a copy is one transfer where the buffer has the last row whole, and else two', () => {
+  const row = 16 * TEXEL_WIDTH;
+  const transfers = (bytes: number, offset: number, size: number) =>
+    texelTransfers({ buffer: { size } as GPUBuffer, offset, bytes }, {} as GPUTexture).map(
+      ([source, target, extent]) => [source.offset, target.origin ?? [0, 0], extent],
+    );
+  const two = [
+    [256, [0, 0], [TEXEL_WIDTH, 2]],
+    [256 + 2 * row, [0, 2], [1, 1]],
+  ];
+  assert.equal(transfers(2 * row + 16, 256, 256 + 3 * row - 16), two);
+  assert.equal(transfers(2 * row + 16, 256, 256 + 3 * row), [[256, [0, 0], [TEXEL_WIDTH, 3]]]);
+  assert.equal(transfers(2 * row, 0, 2 * row), [[0, [0, 0], [TEXEL_WIDTH, 2]]]);
+  // A few texels are not worth a row.
+  assert.equal(transfers(32, 16, 4 * row), [[16, [0, 0], [2, 1]]]);
 });
 
 test('the probe finds texture loads right, and wrong where lanes get nothing', async () => {

@@ -1,10 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { create } from 'webgpu';
+import { FORMS, formAt } from '../../cli/verify/variants.js';
 import { Graph } from '../../engine/graph.js';
 import type { Layout } from '../../engine/layout.js';
 import { Lowering } from '../../engine/lowering.js';
 import { chooseConvolve } from '../../engine/ops/convForms.js';
 import { conv2d, conv2dOp } from '../../engine/ops/conv2d.js';
+import { specialise } from '../../engine/wgsl.js';
 import {
   checkConvolution,
   convolutionDevices,
@@ -15,6 +18,8 @@ import {
 import { checkOpCase, goldenCases } from '../helpers/golden.js';
 import { checkGradients, normal } from '../helpers/run.js';
 
+// Kept reachable: Dawn ends the process when it is collected while a device is in use.
+const gpu = create(['backend=null']);
 const devices = await convolutionDevices();
 const [device] = devices;
 const test = suite('conv2d');
@@ -65,6 +70,25 @@ for (const some of devices) {
   for (const [name, c] of Object.entries(cases))
     test(`${some.traits.kernels}: ${name}`, () => checkConvolution(some, c));
 }
+
+test('every tile of the tiled kernel compiles within the limits that WebGPU promises', async () => {
+  // llvmpipe takes ten seconds and more for each, so the driver is left out.
+  const nothing = await (await gpu.requestAdapter())!.requestDevice();
+  const geometry = { kernel: [3, 3], stride: [1, 1], padding: [1, 1], transposed: false } as const;
+  for (let place = 0; place < FORMS; place++) {
+    const traits = { ...device.traits, kernels: 'tiled' as const, choose: formAt(place) };
+    const { shader, constants } = chooseConvolve(traits, geometry, [2, 64, 64, 64]);
+    const text = specialise(shader, device.platform.shaderText(shader), {
+      ...constants,
+      ADD: false,
+      Quad: 'vec4f',
+      Stored: 'f32',
+    });
+    const module = nothing.createShaderModule({ code: text.code });
+    await nothing.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'main' } });
+  }
+  nothing.destroy();
+});
 
 test('gradients by finite differences', async () => {
   const given = {

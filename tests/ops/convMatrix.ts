@@ -1,7 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { create } from 'webgpu';
-import { largestMatrix } from '../../engine/device.js';
+import { measureCeilings, rooflineMs } from '../../bench/ceilings.js';
+import { Device, largestMatrix } from '../../engine/device.js';
 import { Graph } from '../../engine/graph.js';
 import { cast } from '../../engine/ops/cast.js';
 import { isMatrix } from '../../engine/ops/convMatrix.js';
@@ -48,9 +49,30 @@ test('the kernels compile for every shape of matrices that adapters list', async
       }
     }
     await check('conv2dWeightGradientMatrix', { ...shape, LANES, SPAN, SIDE: 2, DEPTH: 2 * shape.K });
-    await check('ceilingMatrix', { ...shape, LANES: 128, LEFTS: 2, RIGHTS: 4, LOOPS: 64 });
   }
   nothing.destroy();
+});
+
+test('their ceiling is measured where they are', async () => {
+  const adapter = (await gpu.requestAdapter())!;
+  const nothing = await Device.open(adapter, { ...device.platform, name: 'nothing', kernels: 'tiled' });
+  for (const matrix of [
+    { M: 16, N: 16, K: 16 },
+    { M: 16, N: 8, K: 8 },
+  ]) {
+    const units = Object.assign(Object.create(nothing) as Device, {
+      traits: { ...nothing.traits, matrix, subgroupSize: 128 },
+    });
+    const ceilings = await measureCeilings(units, { rounds: 1, roundMs: 0 });
+    const { work, op, cost, rate } = ceilings.matrix!;
+    assert.equal([work, op], ['ceiling: matrix multiply-adds', 'ceilingMatrix']);
+    assert.ok(rate > 0);
+    const call = { flop: cost.flop, bytes: 0 };
+    assert.ok(Math.abs(rooflineMs(call, ceilings, ['filterHalves', 'conv2dMatrix']) - call.flop / rate / 1e6) <= 1e-9);
+    assert.is(rooflineMs(call, ceilings, ['conv2dTiled']), call.flop / ceilings.fma.rate / 1e6);
+  }
+  assert.is((await measureCeilings(nothing, { rounds: 1, roundMs: 0 })).matrix, undefined);
+  nothing.close();
 });
 
 test('the largest product of f16 into f32 is taken', () => {

@@ -1,12 +1,12 @@
-import type { Device } from '../engine/device.js';
-import type { Plan } from '../engine/plan.js';
+import type { Device } from './device.js';
+import type { Plan } from './plan.js';
 
 /** Milliseconds of one run of a plan, over the rounds. */
 export interface Timing {
   best: number;
   median: number;
   worst: number;
-  /** Median of the sums over the dispatches by the adapter's own clock; undefined where it has no timestamps. */
+  /** Median of the sums over the dispatches by the adapter's own clock; undefined where nobody asked it, or it has no timestamps. */
   gpu?: number;
 }
 
@@ -25,8 +25,16 @@ export function median(values: readonly number[]): number {
 
 export const hasTimestamps = (device: Device): boolean => device.gpu.features.has('timestamp-query');
 
-/** Times plans in turn, round after round, so that a busy machine hits them all alike. */
-export async function race(device: Device, plans: readonly Plan[], { rounds, roundMs }: Rounds): Promise<Timing[]> {
+/**
+ * Times plans in turn, round after round, so that a busy machine hits them all alike.
+ * @param stamped also by the adapter's own clock, where it has timestamps
+ */
+export async function race(
+  device: Device,
+  plans: readonly Plan[],
+  { rounds, roundMs }: Rounds,
+  stamped = true,
+): Promise<Timing[]> {
   const repeat = async (plan: Plan, count: number): Promise<number> => {
     const start = performance.now();
     for (let i = 0; i < count; i++) plan.run();
@@ -43,7 +51,7 @@ export async function race(device: Device, plans: readonly Plan[], { rounds, rou
   for (let round = 0; round < rounds; round++) {
     for (const [i, plan] of plans.entries()) {
       wall[i].push(await repeat(plan, counts[i]));
-      if (!hasTimestamps(device)) continue;
+      if (!stamped || !hasTimestamps(device)) continue;
       const spans = await dispatchTimes(device, plan);
       gpu[i].push(spans.reduce((sum, { begin, end }) => sum + (end - begin), 0));
     }

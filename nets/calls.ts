@@ -1,0 +1,23 @@
+/** The calls that a run makes again and again, known without compiling them: what there is to tune. */
+import { plannedNodes } from '../engine/arrange.js';
+import type { Device } from '../engine/device.js';
+import type { Node } from '../engine/graph.js';
+import { Variables } from '../engine/variables.js';
+import {
+  type EvaluationSettings,
+  planOptions,
+  recordEvaluation,
+  recordTraining,
+  type TrainingSettings,
+} from './steps.js';
+
+/** Of a training step, then of an evaluation step. */
+export function callsOf(device: Device, training: TrainingSettings, evaluation: EvaluationSettings): Node[] {
+  const variables = new Variables(device);
+  const { pass } = recordTraining(variables, training);
+  const evaluated = recordEvaluation(variables, evaluation);
+  return [
+    ...plannedNodes(device, pass.graph, { outputs: pass.outputs, ...planOptions(training) }).nodes,
+    ...plannedNodes(device, evaluated.pass.graph, { outputs: evaluated.pass.outputs, fuse: evaluation.fuse }).nodes,
+  ];
+}
