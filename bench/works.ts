@@ -3,7 +3,7 @@
  * of both nets, and of further steps those whose op the two do not have.
  */
 import { gradients } from '../engine/autograd.js';
-import type { Device, DeviceTraits } from '../engine/device.js';
+import type { Device } from '../engine/device.js';
 import { fuseNodes } from '../engine/fuse.js';
 import { Graph, type Node, Tensor } from '../engine/graph.js';
 import type { Dtype } from '../engine/layout.js';
@@ -102,9 +102,9 @@ export function collectWorks(device: Device, sizes: WorkSizes): { works: Work[];
     return pass.graph;
   };
 
-  // None of the outputs of these steps is a value that fusing would do away with. Plain kernels take no statistics along, so that every
-  // family can do the same work.
-  const traits: DeviceTraits = { ...device.traits, kernels: 'plain' };
+  // None of the outputs of these steps is a value that fusing would do away with. Plain kernels take no statistics along, so that
+  // every form can do the same work.
+  const { traits } = device.withKernels('plain');
   const fusedNodes = ({ nodes }: Graph): Node[] => fuseNodes(nodes, [], traits).nodes;
 
   const main = [knownConvolution(sizes.precision), ...NETS.map((net) => record(stepSettings(net, sizes)))].flatMap(

@@ -169,8 +169,8 @@ function rangeParams(node: Node<Attributes>, range: ImageRange, tiling: Tiling) 
   };
 }
 
-/** The parts of x whose moments these are. */
-const partsOf = ({ bytes }: Tensor | Scratch, quads: number): number => bytes / 16 / quads / MOMENTS;
+/** How many parts' moments these are. */
+export const partsOf = ({ bytes }: Tensor | Scratch, quads: number): number => bytes / 16 / quads / MOMENTS;
 
 /** The inputs behind the five that every batch normalisation has. */
 function extrasOf({ inputs, attributes }: Node<Attributes>): { addend?: Tensor; moments?: Tensor } {

@@ -1,6 +1,8 @@
 import type { DeviceTraits } from '../device.js';
 import { type Node, type Op, recordOne, type Tensor } from '../graph.js';
-import { Lowering } from '../lowering.js';
+import { vec4s } from '../layout.js';
+import { type Dispatch, Lowering } from '../lowering.js';
+import { partsOf } from './batchNormPasses.js';
 import { type Geometry, pair } from './convForms.js';
 import { headInputGradient, isHead } from './convHead.js';
 import { channelSum, convolve, filterGradient, filterPart, transposeFilter } from './convolution.js';
@@ -37,7 +39,12 @@ export const conv2dOp: Op<Geometry & { maps?: number }> = {
       first += x.shape[1];
     }
     if (!moments) return;
-    const dispatch = to.dispatches[to.dispatches.length - 1];
+    if (tilesOf(to.dispatches) !== partsOf(moments, vec4s(y.shape[1]))) {
+      throw new Error(
+        `${y}: its moments were planned for a form of the convolution that has other tiles; plan it anew`,
+      );
+    }
+    const [dispatch] = to.dispatches;
     dispatch.constants = { ...dispatch.constants, MOMENTS: true };
     dispatch.bindings = { ...dispatch.bindings, moments };
   },
@@ -58,7 +65,10 @@ export const conv2dOp: Op<Geometry & { maps?: number }> = {
 export function momentTiles(traits: DeviceTraits, node: Node): number | undefined {
   const to = new Lowering(traits, node.op.name);
   node.op.lower(node, to);
-  const [{ shader, workgroups }, ...others] = to.dispatches;
+  return tilesOf(to.dispatches);
+}
+
+function tilesOf([{ shader, workgroups }, ...others]: readonly Dispatch[]): number | undefined {
   if (others.length > 0 || !WITH_MOMENTS.includes(shader)) return undefined;
   // Rows of tiles are whole; where tiles are counted through, a second row of workgroups may end in some that have none.
   const counted = shader !== 'conv2dSubgroup3x3' && shader !== 'conv2dStemSubgroup';
