@@ -2,7 +2,8 @@
 import type { DeviceTraits } from '../device.js';
 import type { Node, Tensor } from '../graph.js';
 import { quadType, vec4s } from '../layout.js';
-import type { ImageRange, Lowering, Scratch } from '../lowering.js';
+import type { Binding, ImageRange, Lowering, Scratch } from '../lowering.js';
+import { TEXEL_SHIFT } from '../texels.js';
 import type { Constants } from '../wgsl.js';
 
 /** What is done to y before it is written, in this order; `add` takes one more input. */
@@ -38,7 +39,7 @@ export const pixelsOf = ({ shape: [n, , h, w] }: Tensor): number => n * h * w;
 const lanesOf = ({ subgroupSize }: DeviceTraits): number => Math.max(8, subgroupSize);
 
 /** Of the shader, where a pass has no part in what is fused. */
-const plain = ({ inputs: [x] }: Node): Constants => ({ Quad: quadType(x.dtype), RELU: false, ADD: 0 });
+const plain = ({ inputs: [x] }: Node): Constants => ({ Quad: quadType(x.dtype), RELU: false, ADD: 0, TEXELS: 0 });
 
 const epilogueOf = ({ attributes: { epilogue = [] } }: Node<Attributes>): Constants => ({
   RELU: epilogue.includes('relu'),
@@ -240,6 +241,7 @@ export function gradientPasses(node: Node<GradientAttributes>, to: Lowering): vo
       images: { x, dy },
       vectors: relu ? { mean, variance, weight, bias } : { mean },
       constants: { RELU: relu },
+      twice: ['x', 'dy'],
     },
     finish: {
       entry: 'finishGradientSums',
@@ -254,7 +256,21 @@ export function gradientPasses(node: Node<GradientAttributes>, to: Lowering): vo
     vectors: { coefficients },
     constants: { RELU: relu },
     params,
+    twice: ['x', 'dy'],
   });
+}
+
+/**
+ * Images that two passes read are copied into textures, if they can be: that and two readings of texels cost less than two of buffers.
+ * The gradients of a UNet's step (width 16, 128x128, batch 4) take 13.3 ms instead of 14.5 (llvmpipe, 16 lanes, two cores of a Zen 4).
+ */
+function texelsOf(
+  to: Lowering,
+  parts: readonly (readonly [name: string, image: Binding])[],
+  twice: readonly string[] = [],
+): { texels: readonly string[]; shift: number } {
+  const read = parts.filter(([name]) => twice.includes(name)).map(([, image]) => image);
+  return read.length > 0 && to.texels(...read) ? { texels: twice, shift: TEXEL_SHIFT } : { texels: [], shift: 0 };
 }
 
 /** An entry point that goes over the images once. */
@@ -267,12 +283,15 @@ function overPixels(
     vectors,
     constants,
     params,
+    twice,
   }: {
     entry: string;
     images: Record<string, Tensor>;
     vectors: Record<string, Tensor | Scratch>;
     constants: Constants;
     params?: { inverseCount: number };
+    /** Images that another pass reads, too. */
+    twice?: readonly string[];
   },
 ): void {
   const [, channels, h, w] = node.inputs[0].shape;
@@ -282,12 +301,14 @@ function overPixels(
   for (const range of to.batches(...Object.values(images))) {
     const tiling = tilingOf(range.count * h * w, quads, sizes, to.traits);
     const parts = Object.entries(images).map(([name, image]) => [name, to.images(image, range)] as const);
+    const { texels, shift } = texelsOf(to, parts, twice);
     to.dispatch({
       shader: SHADER,
       entry,
-      constants: { ...plain(node), ...team, ...constants },
+      constants: { ...plain(node), ...team, ...constants, TEXELS: shift },
       params: { ...rangeParams(node, range, tiling), ...params },
       bindings: { ...Object.fromEntries(parts), ...vectors },
+      texels,
       workgroups: [tiling.groups, quads / tiling.width, 1],
     });
   }
@@ -309,6 +330,7 @@ function reduce(
       images: Record<string, Tensor>;
       vectors: Record<string, Tensor>;
       constants?: Constants;
+      twice?: readonly string[];
     };
     finish: Last;
   },
@@ -325,12 +347,14 @@ function reduce(
   let first = 0;
   ranges.forEach((range, i) => {
     const parts = Object.entries(partial.images).map(([name, image]) => [name, to.images(image, range)] as const);
+    const { texels, shift } = texelsOf(to, parts, partial.twice);
     to.dispatch({
       shader: SHADER,
       entry: partial.entry,
-      constants: { ...plain(node), ...team, ...partial.constants },
+      constants: { ...plain(node), ...team, ...partial.constants, TEXELS: shift },
       params: { ...rangeParams(node, range, tilings[i]), partials: first },
       bindings: { ...Object.fromEntries(parts), ...partial.vectors, partials: scratch },
+      texels,
       workgroups: [tilings[i].groups, quads / tilings[i].width, 1],
     });
     first += partialsOf(tilings[i], team);
