@@ -22,8 +22,7 @@
 import type { DeviceTraits } from './device.js';
 import type { Node, Op, Tensor } from './graph.js';
 import { addOp, addReluOp } from './ops/add.js';
-import { batchNorm2dGradientOp, isBatchNorm2d, throughRelu, withEpilogue } from './ops/batchNorm2d.js';
-import type { Epilogue } from './ops/batchNormPasses.js';
+import { batchNorm2dGradientOp, type Epilogue, isBatchNorm2d, throughRelu, withEpilogue } from './ops/batchNorm2d.js';
 import { reluGradientOp, reluOp } from './ops/relu.js';
 import { takeConcatsApart } from './fuseConcat.js';
 import { takeStatisticsAlong } from './fuseStatistics.js';

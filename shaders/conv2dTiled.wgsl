@@ -197,7 +197,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 
 #if MOMENTS
   // Moments of the tile: count, mean and squared distances from it, as batchNorm2d merges them. Each thread's own first, then those of
-  // the threads that share a channel, one after the other. Pads have no bias, and stay zero.
+  // the threads that share a channel, one after the other; xTile has room for a vec4f of each. Pads have no bias, and stay zero.
   let inside = min(pixels - start, ${PIXELS});
   let mine = (max(inside - i32(row), 0) + LANES_DOWN - 1) / LANES_DOWN;
 #for j in 0..THREAD_CHANNELS

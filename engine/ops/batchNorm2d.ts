@@ -1,14 +1,6 @@
 import { type Node, type Op, recordOne, type Tensor } from '../graph.js';
 import type { Variable } from '../variables.js';
-import {
-  type Attributes,
-  type Epilogue,
-  type GradientAttributes,
-  gradientPasses,
-  normalise,
-  pixelsOf,
-  trainingPasses,
-} from './batchNormPasses.js';
+import { gradientPasses, normalise, pixelsOf, trainingPasses } from './batchNormPasses.js';
 
 export interface BatchNorm2dOptions {
   /** Normalise with the batch's statistics and move the running ones, rather than normalise with the running ones. */
@@ -17,6 +9,25 @@ export interface BatchNorm2dOptions {
   momentum: number;
   /** Added to the variance. */
   eps: number;
+}
+
+/** What is done to y before it is written, in this order; `add` takes one more input. */
+export type Epilogue = readonly ('add' | 'relu')[];
+
+export interface Attributes {
+  momentum: number;
+  eps: number;
+  /** Of a fused node. */
+  epilogue?: Epilogue;
+  /** The last input holds moments of parts of x. */
+  moments?: boolean;
+}
+
+export interface GradientAttributes extends Attributes {
+  /** The mean and variance are those of x, and move with it. */
+  training: boolean;
+  /** dy is the gradient of relu(y), and passes where y > 0. */
+  relu?: boolean;
 }
 
 /**

@@ -5,25 +5,7 @@ import { quadType, vec4s } from '../layout.js';
 import type { Binding, ImageRange, Lowering, Scratch } from '../lowering.js';
 import { TEXEL_SHIFT } from '../texels.js';
 import type { Constants } from '../wgsl.js';
-
-/** What is done to y before it is written, in this order; `add` takes one more input. */
-export type Epilogue = readonly ('add' | 'relu')[];
-
-export interface Attributes {
-  momentum: number;
-  eps: number;
-  /** Of a fused node. */
-  epilogue?: Epilogue;
-  /** The last input holds moments of parts of x. */
-  moments?: boolean;
-}
-
-export interface GradientAttributes extends Attributes {
-  /** The mean and variance are those of x, and move with it. */
-  training: boolean;
-  /** dy is the gradient of relu(y), and passes where y > 0. */
-  relu?: boolean;
-}
+import type { Attributes, GradientAttributes } from './batchNorm2d.js';
 
 const SHADER = 'batchNorm2d';
 /** vec4f a quad that the pass for dx reads. */
