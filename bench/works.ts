@@ -102,8 +102,10 @@ export function collectWorks(device: Device, sizes: WorkSizes): { works: Work[];
     return pass.graph;
   };
 
-  // None of the outputs of these steps is a value that fusing would do away with.
-  const fusedNodes = ({ nodes }: Graph): Node[] => fuseNodes(nodes, [], device.traits.storageOffsetAlignment).nodes;
+  // None of the outputs of these steps is a value that fusing would do away with. Plain kernels take no statistics along, so that
+  // every form can do the same work.
+  const { traits } = device.withKernels('plain');
+  const fusedNodes = ({ nodes }: Graph): Node[] => fuseNodes(nodes, [], traits).nodes;
 
   const main = [knownConvolution(sizes.precision), ...NETS.map((net) => record(stepSettings(net, sizes)))].flatMap(
     fusedNodes,

@@ -72,9 +72,7 @@ export function plannedNodes(
 ): Pick<Arrangement, 'fused' | 'recomputed'> & { nodes: readonly Node[] } {
   const needed = neededNodes(graph, outputs);
   const { nodes: merged, fused } =
-    fuse && !checkNumerics
-      ? fuseNodes(needed, outputs, device.traits.storageOffsetAlignment)
-      : { nodes: needed, fused: {} };
+    fuse && !checkNumerics ? fuseNodes(needed, outputs, device.traits) : { nodes: needed, fused: {} };
   if (!checkpointActivations) return { nodes: merged, fused, recomputed: {} };
   return { ...recomputeNodes(merged, outputs), fused };
 }

@@ -6,6 +6,7 @@
  * | `batchNorm2d+relu` | batch norm; ReLU | its output is written once instead of written, read and written |
  * | `batchNorm2d+add+relu`, `batchNorm2d+relu+add` | batch norm and both, in that order | the same, twice |
  * | `add+relu` | a sum; ReLU | |
+ * | `conv2d+batchNorm2dStatistics` | a convolution; batch norm's statistics | the convolution's kernel gives the moments of each of its tiles, and batch norm merges them: the map is not read for its statistics |
  * | `concat+conv2d`, `concat+conv2dWeightGradient` | a convolution of a concatenation, and its filter's gradient | the maps are read where they are, each with its part of the filter: nothing is concatenated |
  * | `conv2dInputGradient+channelSlice` | the gradient of a concatenation, cut up | each map's gradient is computed alone, with its part of the filter: the whole is not made, nor read again |
  * | `reluGradient+batchNorm2dGradient` | ReLU's gradient; batch norm's gradients | their passes apply the mask y > 0, with y computed again from x: neither y nor the gradient between is read |
@@ -20,12 +21,13 @@
  * plan has to show, or that anyone else reads, stays. Sums keep their order; only which of nearly equal roundings a compiler
  * takes may differ from the plain plan.
  */
+import type { DeviceTraits } from './device.js';
 import type { Node, Op, Tensor } from './graph.js';
 import { addOp, addReluOp } from './ops/add.js';
-import { batchNorm2dGradientOp, isBatchNorm2d, throughRelu, withEpilogue } from './ops/batchNorm2d.js';
-import type { Epilogue } from './ops/batchNormPasses.js';
+import { batchNorm2dGradientOp, type Epilogue, isBatchNorm2d, throughRelu, withEpilogue } from './ops/batchNorm2d.js';
 import { reluGradientOp, reluOp } from './ops/relu.js';
 import { takeConcatsApart } from './fuseConcat.js';
+import { takeStatisticsAlong } from './fuseStatistics.js';
 import { Uses } from './uses.js';
 
 export interface Fusion {
@@ -38,15 +40,16 @@ export interface Fusion {
 /**
  * @param nodes those that a plan needs, in order; they are left as they are
  * @param outputs tensors that will be read after a step
- * @param alignment of a binding's offset, bytes
+ * @param traits of the device: a binding's alignment, and the forms of the convolutions
  */
-export function fuseNodes(nodes: readonly Node[], outputs: readonly Tensor[], alignment: number): Fusion {
+export function fuseNodes(nodes: readonly Node[], outputs: readonly Tensor[], traits: DeviceTraits): Fusion {
   const fused: Record<string, number> = {};
   const count = (kind: string) => (fused[kind] = (fused[kind] ?? 0) + 1);
   // Gradients first: those that compute y again no longer read ReLU's output, which then has one reader less.
   const masked = fuseGradients(nodes, new Uses(nodes, outputs), count);
-  const backward = takeConcatsApart(masked, new Uses(masked, outputs), alignment, count);
-  return { nodes: fuseForward(backward, new Uses(backward, outputs), count), fused };
+  const apart = takeConcatsApart(masked, new Uses(masked, outputs), traits.storageOffsetAlignment, count);
+  const merged = fuseForward(apart, new Uses(apart, outputs), count);
+  return { nodes: takeStatisticsAlong(merged, traits, count), fused };
 }
 
 /** `9 add+relu, 2 batchNorm2d+relu`, over several plans. */

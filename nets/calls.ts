@@ -11,13 +11,14 @@ import {
   type TrainingSettings,
 } from './steps.js';
 
-/** Of a training step, then of an evaluation step. */
+/** Of a training step, then of an evaluation step; none does more in one form than in another, as taking statistics along would be. */
 export function callsOf(device: Device, training: TrainingSettings, evaluation: EvaluationSettings): Node[] {
   const variables = new Variables(device);
+  const plain = device.withKernels('plain');
   const { pass } = recordTraining(variables, training);
   const evaluated = recordEvaluation(variables, evaluation);
   return [
-    ...plannedNodes(device, pass.graph, { outputs: pass.outputs, ...planOptions(training) }).nodes,
-    ...plannedNodes(device, evaluated.pass.graph, { outputs: evaluated.pass.outputs, fuse: evaluation.fuse }).nodes,
+    ...plannedNodes(plain, pass.graph, { outputs: pass.outputs, ...planOptions(training) }).nodes,
+    ...plannedNodes(plain, evaluated.pass.graph, { outputs: evaluated.pass.outputs, fuse: evaluation.fuse }).nodes,
   ];
 }

@@ -1,6 +1,7 @@
 // batchNorm2d: y = (x - mean) / sqrt(variance + eps) * weight + bias for each channel, and its gradients.
 //
 //   statistics           partials = moments of x over each workgroup's pixels
+//   foldMoments          partials = moments merged over each workgroup's share of them
 //   finishStatistics     mean_out, variance_out (biased) = all partials merged; moves the running estimates
 //   normalise            y from mean and variance, which are the batch's (training) or the running ones (evaluation);
 //                        RELU: max(y, 0) is written; ADD: y + addend is, added before the ReLU (1) or behind it (2)
@@ -11,9 +12,10 @@
 //                        inverseCount = 1 / (N*H*W) in training, and 0 where mean and variance do not depend on x
 //   RELU in the gradients: the dy given is that of max(y, 0); where y, computed again from x, is not above 0, it counts as 0
 //
-// x, y, dy, dx, addend  images: `pixels` (N*H*W of the range) by `quads` Quad (vec4f, or vec4h where images are stored as f16);
+// x, y, dy, dx, addend  images (TEXELS not 0: x and dy in textures, engine/texels.ts): `pixels` (N*H*W of the range) by `quads` Quad (vec4f, or vec4h where images are stored as f16);
 //               the others are vectors of `quads` vec4f, and all sums are taken in f32
 // coefficients  5 vec4 a quad: mean, scale and bias of y = (x - mean) * scale + bias, dbias, dweight / sqrt(variance + eps)
+// moments       of `pixels` parts of x, as a convolution gives them for its tiles: as partials
 // partials      moments: 3 vec4 (count in all components, mean, sum of squared distances from it), sums: 2 vec4 (dy, dy * (x - mean));
 //               element (partial * quads + quad) * 3 or 2
 // Threads       THREADS = `width` quads side by side x THREADS / width lines of pixels; `width` is a power of two up to 16 that
@@ -38,7 +40,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Quad>;
+#texels 1 x Quad
 @group(0) @binding(2) var<storage, read> weight: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(4) var<storage, read> mean: array<vec4f>;
@@ -49,13 +51,14 @@ struct Params {
 @group(0) @binding(9) var<storage, read_write> variance_out: array<vec4f>;
 @group(0) @binding(10) var<storage, read_write> running_mean: array<vec4f>;
 @group(0) @binding(11) var<storage, read_write> running_variance: array<vec4f>;
-@group(0) @binding(12) var<storage, read> dy: array<Quad>;
+#texels 12 dy Quad
 @group(0) @binding(13) var<storage, read> addend: array<Quad>;
 @group(0) @binding(14) var<storage, read> coefficients: array<vec4f>;
 @group(0) @binding(15) var<storage, read_write> dweight_out: array<vec4f>;
 @group(0) @binding(16) var<storage, read_write> dbias_out: array<vec4f>;
 @group(0) @binding(17) var<storage, read_write> coefficients_out: array<vec4f>;
 @group(0) @binding(18) var<storage, read_write> dx: array<Quad>;
+@group(0) @binding(19) var<storage, read> moments: array<vec4f>;
 
 struct Moments {
   count: f32,
@@ -149,12 +152,12 @@ fn statistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_ind
   var all = Moments();
   var pixel = place.pixel;
   // A mean far from 0 would be rounded at every merge; its distance from a value of the channel is not.
-  let near = vec4f(x[min(pixel, params.pixels - 1) * params.quads + place.quad]);
+  let near = loadX(min(pixel, params.pixels - 1) * params.quads + place.quad);
   // Eight at a time: their own mean, squared distances from it, and one merge.
   for (; pixel + 7 * place.lines < place.end; pixel += 8 * place.lines) {
     let at = pixel * params.quads + place.quad;
 #for i in 0..8
-    let v${i} = vec4f(x[at + ${i} * step]) - near;
+    let v${i} = loadX(at + ${i} * step) - near;
 #end
     let m = (((v0 + v1) + (v2 + v3)) + ((v4 + v5) + (v6 + v7))) / 8;
     var squares = vec4f();
@@ -164,7 +167,32 @@ fn statistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_ind
     all = merge(all, Moments(8, m, squares));
   }
   for (; pixel < place.end; pixel += place.lines) {
-    all = merge(all, Moments(1, vec4f(x[pixel * params.quads + place.quad]) - near, vec4f()));
+    all = merge(all, Moments(1, loadX(pixel * params.quads + place.quad) - near, vec4f()));
+  }
+  all.mean += near;
+#if MERGE
+  all = mergeLines(local, all);
+  if (local >= params.width) {
+    return;
+  }
+  let partial = params.partials + group.x;
+#else
+  let partial = params.partials + group.x * place.lines + local / params.width;
+#end
+  let at = (partial * params.quads + place.quad) * 3;
+  partials[at] = vec4f(all.count);
+  partials[at + 1] = all.mean;
+  partials[at + 2] = all.squares;
+}
+
+@compute @workgroup_size(THREADS)
+fn foldMoments(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  let place = placeOf(group, local);
+  let near = moments[place.quad * 3 + 1];
+  var all = Moments();
+  for (var i = place.pixel; i < place.end; i += place.lines) {
+    let at = (i * params.quads + place.quad) * 3;
+    all = merge(all, Moments(moments[at].x, moments[at + 1] - near, moments[at + 2]));
   }
   all.mean += near;
 #if MERGE
@@ -218,7 +246,7 @@ fn normalise(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_inde
   let shift = bias[place.quad];
   for (var pixel = place.pixel; pixel < place.end; pixel += place.lines) {
     let i = pixel * params.quads + place.quad;
-    var value = (vec4f(x[i]) - center) * scale + shift;
+    var value = (loadX(i) - center) * scale + shift;
 #if ADD == 1
     value += vec4f(addend[i]);
 #end
@@ -243,11 +271,11 @@ fn gradientSums(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
   var all = Sums();
   for (var pixel = place.pixel; pixel < place.end; pixel += place.lines) {
     let i = pixel * params.quads + place.quad;
-    let apart = vec4f(x[i]) - center;
+    let apart = loadX(i) - center;
 #if RELU
-    let d = select(vec4f(0), vec4f(dy[i]), apart * scale + shift > vec4f(0));
+    let d = select(vec4f(0), loadDy(i), apart * scale + shift > vec4f(0));
 #else
-    let d = vec4f(dy[i]);
+    let d = loadDy(i);
 #end
     all.first += d;
     all.second += d * apart;
@@ -308,11 +336,11 @@ fn inputGradient(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_
   let slope = coefficients[first + 4] * params.inverseCount;
   for (var pixel = place.pixel; pixel < place.end; pixel += place.lines) {
     let i = pixel * params.quads + place.quad;
-    let apart = vec4f(x[i]) - center;
+    let apart = loadX(i) - center;
 #if RELU
-    let d = select(vec4f(0), vec4f(dy[i]), apart * scale + shift > vec4f(0));
+    let d = select(vec4f(0), loadDy(i), apart * scale + shift > vec4f(0));
 #else
-    let d = vec4f(dy[i]);
+    let d = loadDy(i);
 #end
     dx[i] = Quad(scale * (d - level - apart * slope));
   }

@@ -4,7 +4,8 @@ diagnostic(off, subgroup_uniformity);
 // subgroup size LANES): formulas, images and vectors as in batchNorm2d. A workgroup is one subgroup and has all pixels of its
 // quads, so statistics need no other workgroup, and what are three passes there is one.
 //
-//   forward    mean_out, variance_out (biased) = moments of x; moves the running estimates; y from them
+//   forward    mean_out, variance_out (biased) = moments of x, or with MOMENTS those of its `partials` parts merged; moves the running
+//              estimates; y from them
 //   gradient   dweight_out, dbias_out, dx
 //   RELU, ADD  as in batchNorm2d
 //
@@ -21,6 +22,7 @@ struct Params {
   // variance of a sample / variance of the batch: count / (count - 1)
   unbiased: f32,
   inverseCount: f32,
+  partials: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -39,6 +41,7 @@ struct Params {
 @group(0) @binding(13) var<storage, read_write> dweight_out: array<vec4f>;
 @group(0) @binding(14) var<storage, read_write> dbias_out: array<vec4f>;
 @group(0) @binding(15) var<storage, read_write> dx: array<Quad>;
+@group(0) @binding(16) var<storage, read> moments: array<vec4f>;
 
 struct Moments {
   count: f32,
@@ -69,9 +72,19 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id)
   let begin = lane / width * params.quads + quad;
   let end = params.pixels * params.quads;
   // A mean far from 0 would be rounded at every merge; its distance from a value of the channel is not.
+#if MOMENTS
+  let near = moments[quad * 3 + 1];
+#else
   let near = vec4f(x[quad]);
+#end
   var all = Moments();
   var i = begin;
+#if MOMENTS
+  for (var part = lane / width; part < params.partials; part += lines) {
+    let at = (part * params.quads + quad) * 3;
+    all = merge(all, Moments(moments[at].x, moments[at + 1] - near, moments[at + 2]));
+  }
+#else
   // Eight at a time: their own mean, squared distances from it, and one merge.
   for (; i + 7 * step < end; i += 8 * step) {
 #for k in 0..8
@@ -87,6 +100,7 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id)
   for (; i < end; i += step) {
     all = merge(all, Moments(1, vec4f(x[i]) - near, vec4f()));
   }
+#end
   for (var reach = ${LANES / 2}u; reach >= width; reach /= 2u) {
     let count = subgroupShuffleXor(all.count, reach);
     let center = subgroupShuffleXor(all.mean, reach);

@@ -24,6 +24,7 @@ diagnostic(off, subgroup_uniformity);
 // TEXELS not 0: x and w in textures (engine/texels.ts).
 // Host: rows, columns are those of M's image; an M pixel begins at input pixel (row*inStepY, column*inStepX).
 // Dispatch: x*y >= tiles of PIXELS, z = blocks of VECTOR*LANES slots. Assigns y, pads included.
+// MOMENTS: each tile's moments go into moments, batchNorm2d's partials, number x (not transposed, y = 1).
 
 struct Params {
   pixels: u32,
@@ -49,6 +50,7 @@ struct Params {
 #texels 2 w vec4f
 @group(0) @binding(3) var<storage, read> bias: array<Slots>;
 @group(0) @binding(4) var<storage, read_write> y: array<Stored>;
+@group(0) @binding(5) var<storage, read_write> moments: array<Slots>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -133,4 +135,45 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
 #end
   }
+
+#if MOMENTS
+  // Moments of the tile: count, mean and squared distances from it, as batchNorm2d merges them. Sums are taken from a value of the
+  // channel, since a mean far from 0 would round them.
+  {
+    let inside = min(params.pixels - start, ${PIXELS}u);
+    let count = f32(inside);
+#for v in 0..VECTOR
+    var sum${v} = 0.0;
+#for p in 0..PIXELS
+    sum${v} += select(0.0, a${p}_${v} - a0_${v}, ${p}u < inside);
+#end
+    let mean${v} = a0_${v} + sum${v} / count;
+    var squares${v} = 0.0;
+#for p in 0..PIXELS
+    {
+      let apart = select(0.0, a${p}_${v} - mean${v}, ${p}u < inside);
+      squares${v} = fma(apart, apart, squares${v});
+    }
+#end
+#end
+#if VECTOR == 1
+    let means = Slots(mean0);
+    let squares = Slots(squares0);
+#end
+#if VECTOR == 2
+    let means = Slots(mean0, mean1);
+    let squares = Slots(squares0, squares1);
+#end
+#if VECTOR == 4
+    let means = Slots(mean0, mean1, mean2, mean3);
+    let squares = Slots(squares0, squares1, squares2, squares3);
+#end
+    if (slot < params.slots) {
+      let at = ((group.x * params.outputQuads + slot / 4u) * 12u + slot % 4u) / ${VECTOR}u;
+      moments[at] = Slots(count);
+      moments[at + ${4 / VECTOR}u] = means;
+      moments[at + ${8 / VECTOR}u] = squares;
+    }
+  }
+#end
 }

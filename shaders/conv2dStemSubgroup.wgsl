@@ -20,6 +20,7 @@ diagnostic(off, subgroup_uniformity);
 // TEXELS not 0: x and w in textures (engine/texels.ts).
 // Dispatch: x = tiles along the row, y = batch * tiles along the column, z = blocks of VECTOR*LANES channels.
 // Assigns y, pads included.
+// MOMENTS: each tile's moments go into moments, batchNorm2d's partials, number y * tiles along the row + x.
 
 struct Params {
   batch: u32,
@@ -40,9 +41,11 @@ struct Params {
 #texels 2 w vec4f
 @group(0) @binding(3) var<storage, read> bias: array<Slots>;
 @group(0) @binding(4) var<storage, read_write> y: array<Stored>;
+@group(0) @binding(5) var<storage, read_write> moments: array<Slots>;
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(subgroup_invocation_id) lane: u32) {
   let tilesDown = (params.outputHeight + ${ROWS - 1}u) / ${ROWS}u;
   let n = group.y / tilesDown;
   let top = group.y % tilesDown * ${ROWS}u;
@@ -129,4 +132,48 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     }
 #end
   }
+
+#if MOMENTS
+  // Moments of the tile: count, mean and squared distances from it, as batchNorm2d merges them. Sums are taken from a value of the
+  // channel, since a mean far from 0 would round them.
+  {
+    let count = f32(min(params.outputHeight - top, ${ROWS}u) * min(params.outputWidth - left, ${COLUMNS}u));
+#for v in 0..VECTOR
+    var sum${v} = 0.0;
+#for i in 0..ROWS
+#for j in 0..COLUMNS
+    sum${v} += select(0.0, a${i}_${j}_${v} - a0_0_${v}, top + ${i}u < params.outputHeight && left + ${j}u < params.outputWidth);
+#end
+#end
+    let mean${v} = a0_0_${v} + sum${v} / count;
+    var squares${v} = 0.0;
+#for i in 0..ROWS
+#for j in 0..COLUMNS
+    {
+      let apart = select(0.0, a${i}_${j}_${v} - mean${v}, top + ${i}u < params.outputHeight && left + ${j}u < params.outputWidth);
+      squares${v} = fma(apart, apart, squares${v});
+    }
+#end
+#end
+#end
+#if VECTOR == 1
+    let means = Slots(mean0);
+    let squares = Slots(squares0);
+#end
+#if VECTOR == 2
+    let means = Slots(mean0, mean1);
+    let squares = Slots(squares0, squares1);
+#end
+#if VECTOR == 4
+    let means = Slots(mean0, mean1, mean2, mean3);
+    let squares = Slots(squares0, squares1, squares2, squares3);
+#end
+    if (o < channels) {
+      let at = (((group.y * groups.x + group.x) * params.outputQuads + o / 4u) * 12u + o % 4u) / ${VECTOR}u;
+      moments[at] = Slots(count);
+      moments[at + ${4 / VECTOR}u] = means;
+      moments[at + ${8 / VECTOR}u] = squares;
+    }
+  }
+#end
 }

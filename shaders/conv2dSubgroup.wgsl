@@ -21,6 +21,7 @@ diagnostic(off, subgroup_uniformity);
 //   16 and take 0.5, 0.9, 2, 6 s to compile; larger bodies leave the instruction cache.
 // Dispatch: x*y >= tiles of the largest phase, z = phases * blocks of LANES*VECTORS
 //   channels. Assigns y, pads included.
+// MOMENTS: each tile's moments go into moments, batchNorm2d's partials, number x (not transposed, y = 1).
 
 struct Params {
   batch: u32,
@@ -45,6 +46,7 @@ struct Params {
 #texels 2 w vec4f
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<Stored>;
+@group(0) @binding(5) var<storage, read_write> moments: array<Slots>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -160,4 +162,45 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
 #end
   }
+
+#if MOMENTS
+  // Moments of the tile: count, mean and squared distances from it, as batchNorm2d merges them. Sums are taken from a value of the
+  // channel, since a mean far from 0 would round them.
+  {
+    let inside = min(count, ${PIXELS});
+    let total = f32(inside);
+#for v in 0..VECTORS
+    var sum${v} = 0.0;
+#for p in 0..PIXELS
+    sum${v} += select(0.0, a${p}_${v} - a0_${v}, ${p} < inside);
+#end
+    let mean${v} = a0_${v} + sum${v} / total;
+    var squares${v} = 0.0;
+#for p in 0..PIXELS
+    {
+      let apart = select(0.0, a${p}_${v} - mean${v}, ${p} < inside);
+      squares${v} = fma(apart, apart, squares${v});
+    }
+#end
+#end
+#if VECTORS == 1
+    let means = Slots(mean0);
+    let squares = Slots(squares0);
+#end
+#if VECTORS == 2
+    let means = Slots(mean0, mean1);
+    let squares = Slots(squares0, squares1);
+#end
+#if VECTORS == 4
+    let means = Slots(mean0, mean1, mean2, mean3);
+    let squares = Slots(squares0, squares1, squares2, squares3);
+#end
+    if (o < channels) {
+      let at = ((group.x * params.outputQuads + o / 4u) * 12u + o % 4u) / ${VECTORS}u;
+      moments[at] = Slots(total);
+      moments[at + ${4 / VECTORS}u] = means;
+      moments[at + ${8 / VECTORS}u] = squares;
+    }
+  }
+#end
 }

@@ -32,6 +32,7 @@ diagnostic(off, subgroup_uniformity);
 //   against sums in f64 is 1.9e-7 of the largest value where this has 6.9e-7.
 // Dispatch: x = tiles along the row, y = batch * tiles along the column, z = blocks of LANES*VECTORS channels.
 // Assigns y, pads included.
+// MOMENTS: each tile's moments go into moments, batchNorm2d's partials, number y * tiles along the row + x.
 
 struct Params {
   batch: u32,
@@ -51,9 +52,11 @@ struct Params {
 #texels 2 w vec4f
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<Stored>;
+@group(0) @binding(5) var<storage, read_write> moments: array<Slots>;
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+        @builtin(subgroup_invocation_id) lane: u32) {
   let tilesDown = (params.outputHeight + ${ROWS - 1}u) / ${ROWS}u;
   let n = group.y / tilesDown;
   let top = group.y % tilesDown * ${ROWS}u;
@@ -146,4 +149,48 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     }
 #end
   }
+
+#if MOMENTS
+  // Moments of the tile: count, mean and squared distances from it, as batchNorm2d merges them. Sums are taken from a value of the
+  // channel, since a mean far from 0 would round them.
+  {
+    let count = f32(min(params.outputHeight - top, ${ROWS}u) * min(params.outputWidth - left, ${COLUMNS}u));
+#for v in 0..VECTORS
+    var sum${v} = 0.0;
+#for i in 0..ROWS
+#for j in 0..COLUMNS
+    sum${v} += select(0.0, a${v}_${i}_${j} - a${v}_0_0, top + ${i}u < params.outputHeight && left + ${j}u < params.outputWidth);
+#end
+#end
+    let mean${v} = a${v}_0_0 + sum${v} / count;
+    var squares${v} = 0.0;
+#for i in 0..ROWS
+#for j in 0..COLUMNS
+    {
+      let apart = select(0.0, a${v}_${i}_${j} - mean${v}, top + ${i}u < params.outputHeight && left + ${j}u < params.outputWidth);
+      squares${v} = fma(apart, apart, squares${v});
+    }
+#end
+#end
+#end
+#if VECTORS == 1
+    let means = Slots(mean0);
+    let squares = Slots(squares0);
+#end
+#if VECTORS == 2
+    let means = Slots(mean0, mean1);
+    let squares = Slots(squares0, squares1);
+#end
+#if VECTORS == 4
+    let means = Slots(mean0, mean1, mean2, mean3);
+    let squares = Slots(squares0, squares1, squares2, squares3);
+#end
+    if (o < channels) {
+      let at = (((group.y * groups.x + group.x) * params.outputQuads + o / 4u) * 12u + o % 4u) / ${VECTORS}u;
+      moments[at] = Slots(count);
+      moments[at + ${4 / VECTORS}u] = means;
+      moments[at + ${8 / VECTORS}u] = squares;
+    }
+  }
+#end
 }

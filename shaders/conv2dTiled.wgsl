@@ -10,6 +10,7 @@
 //   through workgroup memory. Both operands are quads over the reduction, so a step is a dot product and nothing is
 //   transposed. The next quads are loaded into registers while the present ones are multiplied.
 // Dispatch: x*y >= tiles of the largest phase, z = phases * blocks of CHANNELS. Assigns y, pads included; ADD: adds to it.
+// MOMENTS: each tile's moments go into moments, batchNorm2d's partials, number x (not transposed, no ADD, y = 1).
 
 struct Params {
   batch: u32,
@@ -34,6 +35,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<Stored>;
+@group(0) @binding(5) var<storage, read_write> moments: array<f32>;
 
 const LANES_ACROSS = CHANNELS / THREAD_CHANNELS;
 const LANES_DOWN = PIXELS / THREAD_PIXELS;
@@ -191,5 +193,47 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #end
     }
   }
+#end
+
+#if MOMENTS
+  // Moments of the tile: count, mean and squared distances from it, as batchNorm2d merges them. Each thread's own first, then those of
+  // the threads that share a channel, one after the other; xTile has room for a vec4f of each. Pads have no bias, and stay zero.
+  let inside = min(pixels - start, ${PIXELS});
+  let mine = (max(inside - i32(row), 0) + LANES_DOWN - 1) / LANES_DOWN;
+#for j in 0..THREAD_CHANNELS
+  {
+    let o = firstChannel + column + ${j} * LANES_ACROSS;
+    var sum = 0.0;
+#for i in 0..THREAD_PIXELS
+    sum += select(0.0, a${i}_${j} - a0_${j}, ${i} < mine);
+#end
+    let mean = a0_${j} + sum / max(f32(mine), 1);
+    var squares = 0.0;
+#for i in 0..THREAD_PIXELS
+    {
+      let apart = select(0.0, a${i}_${j} - mean, ${i} < mine);
+      squares += apart * apart;
+    }
+#end
+    workgroupBarrier();
+    xTile[local] = vec4f(f32(mine), mean, squares, 0);
+    workgroupBarrier();
+    if (row == 0 && o < channels) {
+      var all = xTile[column];
+      for (var r = 1u; r < LANES_DOWN; r++) {
+        // Chan, Golub, LeVeque, as in batchNorm2d
+        let next = xTile[r * LANES_ACROSS + column];
+        let count = all.x + next.x;
+        let apart = next.y - all.y;
+        let share = next.x / count;
+        all = vec4f(count, all.y + apart * share, all.z + next.z + apart * apart * (all.x * share), 0);
+      }
+      let at = (group.x * params.outputQuads + o / 4) * 12 + o % 4;
+      moments[at] = all.x;
+      moments[at + 4] = all.y + select(0.0, bias[o], params.hasBias != 0u);
+      moments[at + 8] = all.z;
+    }
+  }
+#end
 #end
 }

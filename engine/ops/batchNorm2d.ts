@@ -1,14 +1,6 @@
 import { type Node, type Op, recordOne, type Tensor } from '../graph.js';
 import type { Variable } from '../variables.js';
-import {
-  type Attributes,
-  type Epilogue,
-  type GradientAttributes,
-  gradientPasses,
-  normalise,
-  pixelsOf,
-  trainingPasses,
-} from './batchNormPasses.js';
+import { gradientPasses, normalise, pixelsOf, trainingPasses } from './batchNormPasses.js';
 
 export interface BatchNorm2dOptions {
   /** Normalise with the batch's statistics and move the running ones, rather than normalise with the running ones. */
@@ -19,16 +11,43 @@ export interface BatchNorm2dOptions {
   eps: number;
 }
 
-/** In training: [x, weight, bias, running mean, running variance, (addend)] to [y, batch mean, biased batch variance]. */
+/** What is done to y before it is written, in this order; `add` takes one more input. */
+export type Epilogue = readonly ('add' | 'relu')[];
+
+export interface Attributes {
+  momentum: number;
+  eps: number;
+  /** Of a fused node. */
+  epilogue?: Epilogue;
+  /** The last input holds moments of parts of x. */
+  moments?: boolean;
+}
+
+export interface GradientAttributes extends Attributes {
+  /** The mean and variance are those of x, and move with it. */
+  training: boolean;
+  /** dy is the gradient of relu(y), and passes where y > 0. */
+  relu?: boolean;
+}
+
+/**
+ * In training: [x, weight, bias, running mean, running variance, (addend), (moments of parts of x)] to [y, batch mean, biased batch
+ * variance].
+ */
 export const batchNorm2dOp: Op<Attributes> = {
   name: 'batchNorm2d',
   effect: true,
   lower: trainingPasses,
   gradient: (node, [dy], wanted) => recordGradients(node, dy!, node.outputs[1], node.outputs[2], wanted, true),
   // The batch's statistics are there: nothing is summed again, and the running ones do not move twice.
-  again({ inputs: [x, weight, bias, , , ...addend], outputs: [, mean, variance], attributes }) {
+  again({
+    inputs: [x, weight, bias, , , ...others],
+    outputs: [, mean, variance],
+    attributes: { moments, ...attributes },
+  }) {
     const { name, lower } = batchNorm2dEvaluationOp;
     const op = { name: nameOf(name, attributes.epilogue), lower } as Op;
+    const addend = moments ? others.slice(0, -1) : others;
     return { op, inputs: [x, weight, bias, mean, variance, ...addend], attributes };
   },
 };
@@ -71,6 +90,19 @@ export function withEpilogue(node: Node, epilogue: Epilogue, y: Tensor, addend?:
     attributes: { ...(node.attributes as Attributes), epilogue },
   };
 }
+
+/** Whether a node takes statistics of its batch, whatever its epilogue. */
+export const isTraining = ({ op }: Node): boolean => op.lower === batchNorm2dOp.lower;
+
+/**
+ * The node that merges moments of parts of x instead of reading x for them.
+ * @param moments MOMENTS vec4f for each part and quad of channels
+ */
+export const withMoments = (node: Node, moments: Tensor): Node => ({
+  ...node,
+  inputs: [...node.inputs, moments],
+  attributes: { ...(node.attributes as Attributes), moments: true },
+});
 
 /** The node of batch norm's gradients that takes the gradient of relu(y) for dy, and masks it on the way. */
 export function throughRelu(node: Node, dy: Tensor): Node {

@@ -1,4 +1,8 @@
-import { type Op, recordOne, type Tensor } from '../graph.js';
+import type { DeviceTraits } from '../device.js';
+import { type Node, type Op, recordOne, type Tensor } from '../graph.js';
+import { vec4s } from '../layout.js';
+import { type Dispatch, Lowering } from '../lowering.js';
+import { partsOf } from './batchNormPasses.js';
 import { type Geometry, pair } from './convForms.js';
 import { headInputGradient, isHead } from './convHead.js';
 import { channelSum, convolve, filterGradient, filterPart, transposeFilter } from './convolution.js';
@@ -10,10 +14,22 @@ export interface Conv2dOptions {
   padding?: number | readonly number[];
 }
 
-/** [x, w, (bias)] to [y]; with `maps` the channels of x are those of so many images, in order. */
+/** Kernels that can also give the moments of each tile of y. */
+const WITH_MOMENTS = [
+  'conv2dSubgroup3x3',
+  'conv2dSubgroup',
+  'conv2dInsideSubgroup',
+  'conv2dStemSubgroup',
+  'conv2dTiled',
+];
+
+/**
+ * [x, w, (bias)] to [y]; with `maps` the channels of x are those of so many images, in order. A second output takes the moments of
+ * each tile of y, as many as `momentTiles` says, which batch norm merges.
+ */
 export const conv2dOp: Op<Geometry & { maps?: number }> = {
   name: 'conv2d',
-  lower({ inputs, outputs: [y], attributes }, to) {
+  lower({ inputs, outputs: [y, moments], attributes }, to) {
     const { maps = 1 } = attributes;
     const [w, bias] = inputs.slice(maps);
     let first = 0;
@@ -22,6 +38,15 @@ export const conv2dOp: Op<Geometry & { maps?: number }> = {
       convolve(to, { x, w: part, bias: first === 0 ? bias : undefined, y }, attributes, first > 0);
       first += x.shape[1];
     }
+    if (!moments) return;
+    if (tilesOf(to.dispatches) !== partsOf(moments, vec4s(y.shape[1]))) {
+      throw new Error(
+        `${y}: its moments were planned for a form of the convolution that has other tiles; plan it anew`,
+      );
+    }
+    const [dispatch] = to.dispatches;
+    dispatch.constants = { ...dispatch.constants, MOMENTS: true };
+    dispatch.bindings = { ...dispatch.bindings, moments };
   },
   gradient(node, [dy], wanted) {
     const [x, w] = node.inputs;
@@ -35,6 +60,20 @@ export const conv2dOp: Op<Geometry & { maps?: number }> = {
     ];
   },
 };
+
+/** The tiles of y whose moments the kernel of a conv2d can give; undefined where it has no such form, or y takes several dispatches. */
+export function momentTiles(traits: DeviceTraits, node: Node): number | undefined {
+  const to = new Lowering(traits, node.op.name);
+  node.op.lower(node, to);
+  return tilesOf(to.dispatches);
+}
+
+function tilesOf([{ shader, workgroups }, ...others]: readonly Dispatch[]): number | undefined {
+  if (others.length > 0 || !WITH_MOMENTS.includes(shader)) return undefined;
+  // Rows of tiles are whole; where tiles are counted through, a second row of workgroups may end in some that have none.
+  const counted = shader !== 'conv2dSubgroup3x3' && shader !== 'conv2dStemSubgroup';
+  return counted && workgroups[1] > 1 ? undefined : workgroups[0] * workgroups[1];
+}
 
 /**
  * dx[n,c,iy,ix] = sum over o and the taps that lead from (iy,ix) to an output (oy,ox) of dy[n,o,oy,ox] * w[o,c,ky,kx]; with

@@ -77,6 +77,7 @@ export function convolveInside(
         LANES: lanes,
         PIXELS: pixels,
         VECTOR: width,
+        MOMENTS: false,
         TEXELS: texels ? TEXEL_SHIFT : 0,
         ...storedAs(x, width),
       },

@@ -66,7 +66,7 @@ export function convolveStem(
     const texels = to.texels(part, w);
     to.dispatch({
       shader: 'conv2dStemSubgroup',
-      constants: { ...constants, ROWS: TILE_ROWS, TEXELS: texels ? TEXEL_SHIFT : 0 },
+      constants: { ...constants, ROWS: TILE_ROWS, MOMENTS: false, TEXELS: texels ? TEXEL_SHIFT : 0 },
       params: { ...params, batch: range.count, hasBias: Number(bias !== undefined) },
       bindings: { x: part, w, bias: bias ?? w, y: to.images(y, range) },
       texels: texels ? ['x', 'w'] : [],

@@ -110,7 +110,7 @@ export function convolve(
     const summand = more && !adds ? to.scratch('summand', shape, 'image', y.dtype) : undefined;
     to.dispatch({
       shader: form.shader,
-      constants: { ...form.constants, ...storedAs(x, form.vector), ...(adds ? { ADD: more } : {}) },
+      constants: { ...form.constants, ...storedAs(x, form.vector), MOMENTS: false, ...(adds ? { ADD: more } : {}) },
       params: { batch: range.count, ...(form.tile ? sizes : general) },
       bindings: { x: part, w, bias: bias ?? w, y: summand ?? target },
       texels: texels ? ['x', 'w'] : [],

@@ -78,14 +78,13 @@ test('every tile of the tiled kernel compiles within the limits that WebGPU prom
   for (let place = 0; place < FORMS; place++) {
     const traits = { ...device.traits, kernels: 'tiled' as const, choose: formAt(place) };
     const { shader, constants } = chooseConvolve(traits, geometry, [2, 64, 64, 64]);
-    const text = specialise(shader, device.platform.shaderText(shader), {
-      ...constants,
-      ADD: false,
-      Quad: 'vec4f',
-      Stored: 'f32',
-    });
-    const module = nothing.createShaderModule({ code: text.code });
-    await nothing.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'main' } });
+    for (const MOMENTS of [false, true]) {
+      const types = { Quad: 'vec4f', Stored: 'f32' } as const;
+      const given = { ...constants, ADD: false, MOMENTS, ...types };
+      const text = specialise(shader, device.platform.shaderText(shader), given);
+      const module = nothing.createShaderModule({ code: text.code });
+      await nothing.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'main' } });
+    }
   }
   nothing.destroy();
 });
