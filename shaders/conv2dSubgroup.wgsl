@@ -164,12 +164,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
 
 #if MOMENTS
-  // Moments of the tile: count, mean and squared distances from it, as batchNorm2d merges them. Sums are taken from a value of the
+  // Moments of the tile as it is stored: count, mean and squared distances from it, as batchNorm2d merges them. Sums are taken from a value of the
   // channel, since a mean far from 0 would round them.
   {
     let inside = min(count, ${PIXELS});
     let total = f32(inside);
 #for v in 0..VECTORS
+#for p in 0..PIXELS
+    a${p}_${v} = f32(Number(a${p}_${v}));
+#end
     var sum${v} = 0.0;
 #for p in 0..PIXELS
     sum${v} += select(0.0, a${p}_${v} - a0_${v}, ${p} < inside);

@@ -151,11 +151,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
 
 #if MOMENTS
-  // Moments of the tile: count, mean and squared distances from it, as batchNorm2d merges them. Sums are taken from a value of the
+  // Moments of the tile as it is stored: count, mean and squared distances from it, as batchNorm2d merges them. Sums are taken from a value of the
   // channel, since a mean far from 0 would round them.
   {
     let count = f32(min(params.outputHeight - top, ${ROWS}u) * min(params.outputWidth - left, ${COLUMNS}u));
 #for v in 0..VECTORS
+#for i in 0..ROWS
+#for j in 0..COLUMNS
+    a${v}_${i}_${j} = f32(Number(a${v}_${i}_${j}));
+#end
+#end
     var sum${v} = 0.0;
 #for i in 0..ROWS
 #for j in 0..COLUMNS

@@ -196,13 +196,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #end
 
 #if MOMENTS
-  // Moments of the tile: count, mean and squared distances from it, as batchNorm2d merges them. Each thread's own first, then those of
-  // the threads that share a channel, one after the other; xTile has room for a vec4f of each. Pads have no bias, and stay zero.
+  // Moments of the tile as it is stored: count, mean and squared distances from it, as batchNorm2d merges them. Each thread's own first, then those of
+  // the threads that share a channel, one after the other; xTile has room for a vec4f of each.
   let inside = min(pixels - start, ${PIXELS});
   let mine = (max(inside - i32(row), 0) + LANES_DOWN - 1) / LANES_DOWN;
 #for j in 0..THREAD_CHANNELS
   {
     let o = firstChannel + column + ${j} * LANES_ACROSS;
+    let offset = select(0.0, bias[min(o, channels - 1)], params.hasBias != 0u);
+#for i in 0..THREAD_PIXELS
+    a${i}_${j} = f32(Number(a${i}_${j} + offset));
+#end
     var sum = 0.0;
 #for i in 0..THREAD_PIXELS
     sum += select(0.0, a${i}_${j} - a0_${j}, ${i} < mine);
@@ -230,7 +234,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       }
       let at = (group.x * params.outputQuads + o / 4) * 12 + o % 4;
       moments[at] = all.x;
-      moments[at + 4] = all.y + select(0.0, bias[o], params.hasBias != 0u);
+      moments[at + 4] = all.y;
       moments[at + 8] = all.z;
     }
   }

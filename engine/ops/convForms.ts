@@ -40,10 +40,11 @@ export function widthFor(slots: number, lanes: number): 1 | 2 | 4 {
   return ([4, 2, 1] as const).reduce((best, width) => (paid(width) < paid(best) ? width : best));
 }
 
-/** Types of the images' elements: x's by quads, the other's by as many numbers as a lane owns; and of these as they are computed with. */
+/** Types of the images' elements: x's by quads, the other's by as many numbers as a lane owns and one by one; and of these as they are computed with. */
 export const storedAs = ({ dtype }: Tensor, width: 1 | 2 | 4 = 1) => ({
   Quad: quadType(dtype),
   Stored: vectorType(dtype, width),
+  Number: dtype,
   Slots: vectorType('f32', width),
 });
 

@@ -15,7 +15,8 @@ const SIZE = 64;
 const BATCH = 2;
 const settings: TrainingSettings = {
   net: 'unet',
-  baseWidth: 2,
+  // With 2 the norm of this seed's gradients moves by 5 % with what is rounded in which order, and with 4 by 2 %.
+  baseWidth: 4,
   size: SIZE,
   loss: 'bce-dice',
   seed: 3,

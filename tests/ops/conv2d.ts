@@ -79,7 +79,7 @@ test('every tile of the tiled kernel compiles within the limits that WebGPU prom
     const traits = { ...device.traits, kernels: 'tiled' as const, choose: formAt(place) };
     const { shader, constants } = chooseConvolve(traits, geometry, [2, 64, 64, 64]);
     for (const MOMENTS of [false, true]) {
-      const types = { Quad: 'vec4f', Stored: 'f32' } as const;
+      const types = { Quad: 'vec4f', Stored: 'f32', Number: 'f32' } as const;
       const given = { ...constants, ADD: false, MOMENTS, ...types };
       const text = specialise(shader, device.platform.shaderText(shader), given);
       const module = nothing.createShaderModule({ code: text.code });
