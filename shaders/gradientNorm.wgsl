@@ -1,10 +1,9 @@
-// terms: sums[first + part] = squares of RUN of the gradient's vec4f, `length` in all, added up: a workgroup takes THREADS * RUN that
+// gradientNorm: sums[first + part] = squares of RUN of the gradient's vec4f, `length` in all, added up: a workgroup takes THREADS * RUN that
 //        lie together, an invocation every THREADS-th of them. Runs that stride through the whole arena are half as fast (1.8
 //        against 4.2 GB/s, 1.9 M parameters, llvmpipe, Mesa 25.0.7, 8 lanes, two threads of a 2.5 GHz Xeon), workgroups of 64
 //        half as fast as those of 8 (6.6 and 14 GB/s, two threads of a Zen 4 EPYC).
-// root:  norm = sqrt(squared[0].x)
 // The space between variables holds zeros, so that a whole chunk of the arena can be squared. Assign.
-// terms: one invocation a part (parts: a multiple of THREADS), workgroups folded over x and y. root: one invocation.
+// One invocation a part (parts: a multiple of THREADS), workgroups folded over x and y. sumRows adds the sums and takes the root.
 
 struct Params {
   length: u32,
@@ -15,11 +14,9 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> gradient: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> sums: array<vec4f>;
-@group(0) @binding(3) var<storage, read> squared: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> norm: array<vec4f>;
 
 @compute @workgroup_size(THREADS)
-fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let part = id.x + id.y * groups.x * THREADS;
   if (part >= params.parts) {
     return;
@@ -32,9 +29,4 @@ fn terms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) grou
     sum += g * g;
   }
   sums[params.first + part] = sum;
-}
-
-@compute @workgroup_size(1)
-fn root() {
-  norm[0] = vec4f(sqrt(squared[0].x), 0, 0, 0);
 }

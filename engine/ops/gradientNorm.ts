@@ -25,7 +25,6 @@ export const gradientNormOp: Op<Attributes> = {
     lengths.forEach((length, chunk) => {
       to.dispatch({
         shader: 'gradientNorm',
-        entry: 'terms',
         constants: team,
         params: { length, parts: parts[chunk], first },
         bindings: { gradient: { arena, chunk }, sums },
@@ -33,16 +32,7 @@ export const gradientNormOp: Op<Attributes> = {
       });
       first += parts[chunk];
     });
-    const squared = to.scratch('squared', [1], 'vector');
-    sumRows(to, { sources: [{ binding: sums, rows: 1 }], length: all }, squared, { across: true });
-    to.dispatch({
-      shader: 'gradientNorm',
-      entry: 'root',
-      constants: team,
-      params: { length: 0, parts: 0, first: 0 },
-      bindings: { squared, norm: node.outputs[0] },
-      workgroups: [1, 1, 1],
-    });
+    sumRows(to, { sources: [{ binding: sums, rows: 1 }], length: all }, node.outputs[0], { across: true, root: true });
   },
 };
 
