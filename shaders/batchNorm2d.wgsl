@@ -145,6 +145,24 @@ fn placeOf(group: vec3u, local: u32) -> Place {
   );
 }
 
+// A partial of each invocation, or with MERGE of the workgroup's invocations that share a quad.
+fn writeMoments(mine: Moments, place: Place, group: vec3u, local: u32) {
+#if MERGE
+  let all = mergeLines(local, mine);
+  if (local >= params.width) {
+    return;
+  }
+  let partial = params.partials + group.x;
+#else
+  let all = mine;
+  let partial = params.partials + group.x * place.lines + local / params.width;
+#end
+  let at = (partial * params.quads + place.quad) * 3;
+  partials[at] = vec4f(all.count);
+  partials[at + 1] = all.mean;
+  partials[at + 2] = all.squares;
+}
+
 @compute @workgroup_size(THREADS)
 fn statistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let place = placeOf(group, local);
@@ -170,19 +188,7 @@ fn statistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_ind
     all = merge(all, Moments(1, loadX(pixel * params.quads + place.quad) - near, vec4f()));
   }
   all.mean += near;
-#if MERGE
-  all = mergeLines(local, all);
-  if (local >= params.width) {
-    return;
-  }
-  let partial = params.partials + group.x;
-#else
-  let partial = params.partials + group.x * place.lines + local / params.width;
-#end
-  let at = (partial * params.quads + place.quad) * 3;
-  partials[at] = vec4f(all.count);
-  partials[at + 1] = all.mean;
-  partials[at + 2] = all.squares;
+  writeMoments(all, place, group, local);
 }
 
 @compute @workgroup_size(THREADS)
@@ -195,19 +201,7 @@ fn foldMoments(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_in
     all = merge(all, Moments(moments[at].x, moments[at + 1] - near, moments[at + 2]));
   }
   all.mean += near;
-#if MERGE
-  all = mergeLines(local, all);
-  if (local >= params.width) {
-    return;
-  }
-  let partial = params.partials + group.x;
-#else
-  let partial = params.partials + group.x * place.lines + local / params.width;
-#end
-  let at = (partial * params.quads + place.quad) * 3;
-  partials[at] = vec4f(all.count);
-  partials[at + 1] = all.mean;
-  partials[at + 2] = all.squares;
+  writeMoments(all, place, group, local);
 }
 
 @compute @workgroup_size(THREADS)

@@ -41,7 +41,7 @@ struct Params {
 #texels 2 w vec4f
 @group(0) @binding(3) var<storage, read> bias: array<Slots>;
 @group(0) @binding(4) var<storage, read_write> y: array<Stored>;
-@group(0) @binding(5) var<storage, read_write> moments: array<Slots>;
+@group(0) @binding(5) var<storage, read_write> moments: array<f32>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -161,23 +161,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #end
 #end
 #end
-#if VECTOR == 1
-    let means = Slots(mean0);
-    let squares = Slots(squares0);
-#end
-#if VECTOR == 2
-    let means = Slots(mean0, mean1);
-    let squares = Slots(squares0, squares1);
-#end
-#if VECTOR == 4
-    let means = Slots(mean0, mean1, mean2, mean3);
-    let squares = Slots(squares0, squares1, squares2, squares3);
-#end
     if (o < channels) {
-      let at = (((group.y * groups.x + group.x) * params.outputQuads + o / 4u) * 12u + o % 4u) / ${VECTOR}u;
-      moments[at] = Slots(count);
-      moments[at + ${4 / VECTOR}u] = means;
-      moments[at + ${8 / VECTOR}u] = squares;
+      let at = ((group.y * groups.x + group.x) * params.outputQuads + o / 4u) * 12u + o % 4u;
+#for v in 0..VECTOR
+      moments[at + ${v}u] = count;
+      moments[at + ${v + 4}u] = mean${v};
+      moments[at + ${v + 8}u] = squares${v};
+#end
     }
   }
 #end
