@@ -5,6 +5,7 @@ import { type Dispatch, Lowering } from '../lowering.js';
 import { partsOf } from './batchNormPasses.js';
 import { type Geometry, pair } from './convForms.js';
 import { headInputGradient, isHead } from './convHead.js';
+import { partsOfWinograd, WINOGRAD } from './convWinograd.js';
 import { channelSum, convolve, filterGradient, filterPart, transposeFilter } from './convolution.js';
 
 export interface Conv2dOptions {
@@ -21,6 +22,7 @@ const WITH_MOMENTS = [
   'conv2dInsideSubgroup',
   'conv2dStemSubgroup',
   'conv2dTiled',
+  WINOGRAD,
 ];
 
 /**
@@ -44,9 +46,10 @@ export const conv2dOp: Op<Geometry & { maps?: number }> = {
         `${y}: its moments were planned for a form of the convolution that has other tiles; plan it anew`,
       );
     }
-    const [dispatch] = to.dispatches;
-    dispatch.constants = { ...dispatch.constants, MOMENTS: true };
-    dispatch.bindings = { ...dispatch.bindings, moments };
+    for (const dispatch of to.dispatches.filter(({ shader }) => WITH_MOMENTS.includes(shader))) {
+      dispatch.constants = { ...dispatch.constants, MOMENTS: true };
+      dispatch.bindings = { ...dispatch.bindings, moments };
+    }
   },
   gradient(node, [dy], wanted) {
     const [x, w] = node.inputs;
@@ -68,7 +71,10 @@ export function momentTiles(traits: DeviceTraits, node: Node): number | undefine
   return tilesOf(to.dispatches);
 }
 
-function tilesOf([{ shader, workgroups }, ...others]: readonly Dispatch[]): number | undefined {
+function tilesOf(dispatches: readonly Dispatch[]): number | undefined {
+  const parts = partsOfWinograd(dispatches);
+  if (parts !== undefined) return parts;
+  const [{ shader, workgroups }, ...others] = dispatches;
   if (others.length > 0 || !WITH_MOMENTS.includes(shader)) return undefined;
   // Rows of tiles are whole; where tiles are counted through, a second row of workgroups may end in some that have none.
   const counted = shader !== 'conv2dSubgroup3x3' && shader !== 'conv2dStemSubgroup';

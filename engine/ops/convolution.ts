@@ -8,7 +8,7 @@
  * | gradient of the filter | filterGradient, taps shift x                        | filterGradient, taps shift dy |
  * | gradient of the bias   | channelSum                                          | channelSum                    |
  *
- * Shapes with kernels of their own: `convHead.ts`, `convInside.ts`, `convStem.ts`.
+ * Shapes with kernels of their own: `convHead.ts`, `convInside.ts`, `convStem.ts`, `convWinograd.ts`.
  */
 import { type Op, recordOne, type Tensor } from '../graph.js';
 import { byteLength, filterSizes, vec4s } from '../layout.js';
@@ -19,6 +19,7 @@ import { convolveHead, headFilterGradient, isHead } from './convHead.js';
 import { convolveInside, insideFilterGradient, isInside } from './convInside.js';
 import { convolveMatrix, isMatrix, matrixFilterGradient } from './convMatrix.js';
 import { convolveStem, isStem, stemFilterGradient } from './convStem.js';
+import { convolveWinograd, isWinograd, WINOGRAD, winogradWins } from './convWinograd.js';
 import { splitSum } from './splitSum.js';
 import { stridedSum } from './stridedSum.js';
 
@@ -80,12 +81,22 @@ export function convolve(
     ]),
   ];
   const ranges = to.batches(x, y);
+  const transformed = { maps: [x], w, bias, y };
+  const winograd = more
+    ? []
+    : ownForms([
+        isWinograd(to, geometry, transformed),
+        WINOGRAD,
+        () => convolveWinograd(to, transformed, geometry),
+      ]);
+  const wins = winogradWins(traits, transformed, ranges[0].count);
   // What fits the first part of the batch, which is the largest, fits the others.
   const texels = to.texels(to.images(x, ranges[0]), w);
   const form = chooseConvolve(traits, geometry, [ranges[0].count, quads(y) * 4, height, width], {
     texels,
     dtype: x.dtype,
-    own,
+    own: wins ? [...own, ...winograd] : own,
+    last: wins ? [] : winograd,
     reduction: quads(x) * 4,
   });
   if ('lower' in form) return form.lower();

@@ -1,0 +1,153 @@
+/**
+ * Convolutions 3x3 of stride 1 as Winograd's F(2x2,3x3), on CPU adapters with texture loads: 16 products for 2x2 pixels and a pair of
+ * channels where the direct sum has 36, between transforms of filter, input and output. `conv2dWinogradSubgroup.wgsl` has the figures.
+ */
+import type { DeviceTraits } from '../device.js';
+import type { Tensor } from '../graph.js';
+import { vec4s } from '../layout.js';
+import type { Binding, Dispatch, ImageRange, Lowering, Scratch } from '../lowering.js';
+import { KEPT_BYTES, TEXEL_SHIFT } from '../texels.js';
+import { type Geometry, is3x3 } from './convForms.js';
+
+export const WINOGRAD = 'conv2dWinogradSubgroup';
+const FILTER = 'winogradFilter';
+const PATCHES = 'winogradPatches';
+
+/** Patches of a workgroup: more share a load of the filter, and leave idle lanes on small maps. */
+const TILE = 32;
+
+/**
+ * Bytes of transformed patches that are made before they are multiplied: more do not stay in the cache. 64->64 64x64 N=2 with 2, 4, 8
+ * and 16 MiB, GFLOP/s: 117, 116, 111, 109; 32->32 128x128 N=4: 79, 82, 81, 73 (llvmpipe, 8 lanes, two cores of a Zen 4).
+ */
+const CHUNK_BYTES = 4 * 2 ** 20;
+
+interface Operands {
+  /** Whose channels follow each other. */
+  maps: readonly Tensor[];
+  /** Any filter layout with the maps' channels as reduction and y's as out. */
+  w: Exclude<Binding, { arena: unknown }>;
+  bias?: Tensor;
+  y: Tensor;
+}
+
+const quadsOf = (maps: readonly Tensor[]): number => maps.reduce((sum, { shape }) => sum + vec4s(shape[1]), 0);
+
+const upTo = (step: number, value: number): number => Math.ceil(value / step) * step;
+
+/** u, whose last block of channels is whole. */
+function transformedFilter(to: Lowering, { maps, y }: Operands): Scratch {
+  const channels = upTo(to.traits.subgroupSize, vec4s(y.shape[1])) * 4;
+  return to.scratch('transformed filter', [channels, quadsOf(maps) * 4, 4, 4], 'filter');
+}
+
+/** Whether the convolution has these kernels. Maps of four channels at most have others. */
+export function isWinograd(to: Lowering, geometry: Geometry, operands: Operands): boolean {
+  const { maps, y } = operands;
+  const { maxTexelBytes, maxBindingBytes } = to.traits;
+  if (maxTexelBytes === 0 || !is3x3(geometry) || quadsOf(maps) < 2) return false;
+  const u = transformedFilter(to, operands);
+  const ranges = rangesOf(to, operands);
+  const images = ranges.flatMap((range) => [...maps, y].map((image) => to.images(image, range)));
+  return ranges.length > 0 && to.texels(u, ...images) && u.bytes <= maxBindingBytes;
+}
+
+/** Parts of the batch whose images stay in textures from one chunk to the next; none where an image is larger. */
+const rangesOf = (to: Lowering, { maps, y }: Operands): ImageRange[] =>
+  to.batchesOf(Math.min(KEPT_BYTES, to.traits.maxBindingBytes), ...maps, y);
+
+/**
+ * Whether they take less than 0.95 of the direct kernel's time, estimated in the latter's multiply-adds.
+ * @param images of the maps
+ */
+export function winogradWins({ subgroupSize: lanes }: DeviceTraits, { maps, y }: Operands, images: number): boolean {
+  const [, out, height, width] = y.shape;
+  const patches = images * Math.ceil(height / 2) * Math.ceil(width / 2);
+  const reduction = quadsOf(maps) * 4;
+  const pairs = reduction * vec4s(out) * 4;
+  // Eight more quads of sums for the output's transform. At 16 lanes a multiply-add has less of a load to share.
+  const products = (lanes > 8 ? 23 : 17.5) * (reduction + 8) * upTo(4 * lanes, out) * upTo(TILE, patches);
+  const transforms = 400 * reduction * patches + 600 * pairs;
+  const dispatches = 6e6;
+  return products + transforms + dispatches < 0.95 * 36 * pairs * patches;
+}
+
+/** y = bias + convolution of the maps with w. */
+export function convolveWinograd(to: Lowering, operands: Operands, { padding }: Geometry): void {
+  const { maps, w, bias, y } = operands;
+  const lanes = to.traits.subgroupSize;
+  const [inputQuads, outputQuads] = [quadsOf(maps), vec4s(y.shape[1])];
+  const [, , outputHeight, outputWidth] = y.shape;
+  const [patchesDown, patchesAcross] = [Math.ceil(outputHeight / 2), Math.ceil(outputWidth / 2)];
+  const u = transformedFilter(to, operands);
+  to.dispatch({
+    shader: FILTER,
+    constants: { LANES: lanes },
+    params: { inputQuads, outputQuads },
+    bindings: { w, u },
+    workgroups: to.flat(inputQuads * outputQuads * 4, lanes),
+  });
+
+  const blockBytes = TILE * 16 * inputQuads * 16;
+  const ranges = rangesOf(to, operands);
+  const blocksOf = (images: number): number => Math.ceil((images * patchesDown * patchesAcross) / TILE);
+  // A copy of u that is too large to be kept is made for each chunk.
+  const chunks = Math.ceil((blocksOf(ranges[0].count) * blockBytes) / Math.max(CHUNK_BYTES, u.bytes));
+  const most = Math.ceil(blocksOf(ranges[0].count) / chunks);
+  const v = to.scratch('transformed patches', [(most * blockBytes) / 4], 'vector');
+  const constants = { LANES: lanes, TILE, TEXELS: TEXEL_SHIFT };
+  let firstPart = 0;
+  for (const range of ranges) {
+    const blocks = blocksOf(range.count);
+    for (let from = 0; from < blocks; from += most) {
+      const count = Math.min(most, blocks - from);
+      const shared = { batch: range.count, patchesDown, patchesAcross, first: from * TILE };
+      let firstQuad = 0;
+      for (const x of maps) {
+        const quads = vec4s(x.shape[1]);
+        to.dispatch({
+          shader: PATCHES,
+          constants,
+          params: {
+            ...shared,
+            inputHeight: x.shape[2],
+            inputWidth: x.shape[3],
+            inputQuads: quads,
+            firstQuad,
+            allQuads: inputQuads,
+            padTop: padding[0],
+            padLeft: padding[1],
+          },
+          bindings: { x: to.images(x, range), v },
+          texels: ['x'],
+          workgroups: [(count * TILE) / lanes, 1, 1],
+        });
+        firstQuad += quads;
+      }
+      to.dispatch({
+        shader: WINOGRAD,
+        constants: { ...constants, MOMENTS: false },
+        params: {
+          ...shared,
+          inputQuads,
+          outputHeight,
+          outputWidth,
+          outputQuads,
+          firstPart,
+          hasBias: Number(bias !== undefined),
+        },
+        bindings: { v, u, bias: bias ?? w, y: to.images(y, range) },
+        texels: ['v', 'u'],
+        workgroups: [Math.ceil(outputQuads / lanes), count, 1],
+      });
+      firstPart += count;
+    }
+  }
+}
+
+/** The parts of y whose moments the dispatches give; undefined where they are not of this convolution alone. */
+export function partsOfWinograd(dispatches: readonly Dispatch[]): number | undefined {
+  if (!dispatches.every(({ shader }) => [FILTER, PATCHES, WINOGRAD].includes(shader))) return undefined;
+  const products = dispatches.filter(({ shader }) => shader === WINOGRAD);
+  return products.reduce((sum, { workgroups }) => sum + workgroups[1], 0);
+}

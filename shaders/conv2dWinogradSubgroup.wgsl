@@ -1,0 +1,161 @@
+enable subgroups;
+diagnostic(off, subgroup_uniformity);
+// conv2dWinogradSubgroup: convolution 3x3, stride 1, any padding, as Winograd's F(2x2,3x3) (Lavin and Gray, arXiv:1509.09308), for CPU
+// adapters (fixed subgroup size LANES) with texture loads.
+//
+//   y of each patch of 2x2 pixels = bias + A^T m A,  m[k] = sum over r of u[k,r] * v[k,r],  with the rows m0+m1+m2, m1-m2-m3 of A^T
+//
+// u, v  transformed filter (winogradFilter) and patches (winogradPatches) in textures (engine/texels.ts)
+// bias  vector; y  image (n, h, w, quads) of vec4 over channels
+// Tile: a workgroup is one subgroup and computes TILE patches x LANES*4 channels; a lane owns 4 neighbouring channels, which it
+//   stores at once, and the quads of the patches are gathered, LANES at a time, and spread to the lanes. The sums of one k are
+//   complete before the next k begins and are added into those of the patch's row, and these into y, so that the body stays in the
+//   processor's instruction cache.
+// Dispatch: x = blocks of LANES*4 channels, y = blocks of TILE patches, from patch `first` on. Assigns y, pads included.
+// MOMENTS: each block's moments go into moments, batchNorm2d's partials, number firstPart + y.
+
+struct Params {
+  batch: u32,
+  inputQuads: u32,
+  outputHeight: u32,
+  outputWidth: u32,
+  outputQuads: u32,
+  patchesDown: u32,
+  patchesAcross: u32,
+  first: u32,
+  firstPart: u32,
+  hasBias: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+#texels 1 v vec4f
+#texels 2 u vec4f
+@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> moments: array<vec4f>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+  let o4 = group.x * LANES + lane;
+  var start = vec4f();
+  if (params.hasBias != 0u) {
+    start = bias[min(o4, params.outputQuads - 1u)];
+  }
+#for t in 0..TILE
+#for c in 0..4
+#for p in 0..4
+  var y${t}_${c}_${p} = start[${c}];
+#end
+#end
+#end
+
+  var atV = group.y * 16u * params.inputQuads * ${TILE}u + lane;
+  var atU = (group.x * 16u * params.inputQuads * LANES + lane) * 4u;
+  for (var i = 0; i < 4; i++) {
+#for t in 0..TILE
+#for c in 0..4
+    var r${t}_${c}_0 = 0.0;
+    var r${t}_${c}_1 = 0.0;
+#end
+#end
+    for (var j = 0; j < 4; j++) {
+#for t in 0..TILE
+#for c in 0..4
+      var m${t}_${c} = 0.0;
+#end
+#end
+      for (var r4 = 0u; r4 < params.inputQuads; r4++) {
+#for g in 0..TILE / LANES
+        let q${g} = loadV(atV + ${g * LANES}u);
+#end
+#for c in 0..4
+        let u${c} = loadU(atU + ${c}u);
+#end
+#for t in 0..TILE
+        {
+#for e in 0..4
+          let b${e} = ${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(q${t / LANES}[${e}], ${t % LANES}u);
+#end
+#for c in 0..4
+          m${t}_${c} += fma(b1, u${c}[1], b0 * u${c}[0]) + fma(b3, u${c}[3], b2 * u${c}[2]);
+#end
+        }
+#end
+        atV += ${TILE}u;
+        atU += ${LANES * 4}u;
+      }
+      let left = select(1.0, 0.0, j == 3);
+      let right = select(select(-1.0, 1.0, j == 1), 0.0, j == 0);
+#for t in 0..TILE
+#for c in 0..4
+      r${t}_${c}_0 = fma(left, m${t}_${c}, r${t}_${c}_0);
+      r${t}_${c}_1 = fma(right, m${t}_${c}, r${t}_${c}_1);
+#end
+#end
+    }
+    let upper = select(1.0, 0.0, i == 3);
+    let lower = select(select(-1.0, 1.0, i == 1), 0.0, i == 0);
+#for t in 0..TILE
+#for c in 0..4
+    y${t}_${c}_0 = fma(upper, r${t}_${c}_0, y${t}_${c}_0);
+    y${t}_${c}_1 = fma(upper, r${t}_${c}_1, y${t}_${c}_1);
+    y${t}_${c}_2 = fma(lower, r${t}_${c}_0, y${t}_${c}_2);
+    y${t}_${c}_3 = fma(lower, r${t}_${c}_1, y${t}_${c}_3);
+#end
+#end
+  }
+
+  // Loops that select: all stores one after the other take longer to compile. A lane finds the place of one patch.
+#if MOMENTS
+  var count = 0.0;
+  var mean = vec4f();
+  var squares = vec4f();
+#end
+  for (var g = 0u; g < ${TILE / LANES}u; g++) {
+    let at = params.first + (group.y * ${TILE / LANES}u + g) * LANES + lane;
+    let n = at / (params.patchesDown * params.patchesAcross);
+    let top = at / params.patchesAcross % params.patchesDown * 2u;
+    let left = at % params.patchesAcross * 2u;
+    for (var p = 0u; p < 4u; p++) {
+      let oy = top + p / 2u;
+      let ox = left + p % 2u;
+      let inside = n < params.batch && oy < params.outputHeight && ox < params.outputWidth;
+      let pixel = select(-1, i32((n * params.outputHeight + oy) * params.outputWidth + ox), inside);
+#for t in 0..LANES
+      {
+        let to = ${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(pixel, ${t}u);
+        if (to >= 0 && o4 < params.outputQuads) {
+          var value = vec4f();
+#for h in 0..TILE / LANES
+          {
+            let upper = select(
+              vec4f(y${h * LANES + t}_0_0, y${h * LANES + t}_1_0, y${h * LANES + t}_2_0, y${h * LANES + t}_3_0),
+              vec4f(y${h * LANES + t}_0_1, y${h * LANES + t}_1_1, y${h * LANES + t}_2_1, y${h * LANES + t}_3_1), p == 1u);
+            let lower = select(
+              vec4f(y${h * LANES + t}_0_2, y${h * LANES + t}_1_2, y${h * LANES + t}_2_2, y${h * LANES + t}_3_2),
+              vec4f(y${h * LANES + t}_0_3, y${h * LANES + t}_1_3, y${h * LANES + t}_2_3, y${h * LANES + t}_3_3), p == 3u);
+            value = select(value, select(upper, lower, p > 1u), g == ${h}u);
+          }
+#end
+          y[u32(to) * params.outputQuads + o4] = value;
+#if MOMENTS
+          // Welford's update.
+          count += 1.0;
+          let apart = value - mean;
+          mean += apart / count;
+          squares += apart * (value - mean);
+#end
+        }
+      }
+#end
+    }
+  }
+#if MOMENTS
+  if (o4 < params.outputQuads) {
+    let at = ((params.firstPart + group.y) * params.outputQuads + o4) * 3u;
+    moments[at] = vec4f(count);
+    moments[at + 1u] = mean;
+    moments[at + 2u] = squares;
+  }
+#end
+}
