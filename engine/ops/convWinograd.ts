@@ -5,7 +5,7 @@
 import type { DeviceTraits } from '../device.js';
 import type { Tensor } from '../graph.js';
 import { vec4s } from '../layout.js';
-import type { Binding, Dispatch, ImageRange, Lowering, Scratch } from '../lowering.js';
+import type { Dispatch, ImageRange, Lowering, Part, Scratch } from '../lowering.js';
 import { KEPT_BYTES, TEXEL_SHIFT } from '../texels.js';
 import { type Geometry, is3x3 } from './convForms.js';
 
@@ -26,7 +26,7 @@ interface Operands {
   /** Whose channels follow each other. */
   maps: readonly Tensor[];
   /** Any filter layout with the maps' channels as reduction and y's as out. */
-  w: Exclude<Binding, { arena: unknown }>;
+  w: Part;
   bias?: Tensor;
   y: Tensor;
 }
