@@ -105,7 +105,7 @@ export const conv2dInputGradientOp: Op<Geometry & { firstChannel?: number }> = {
     const geometry: Geometry = strided
       ? { ...node.attributes, transposed: true }
       : { ...node.attributes, padding: [kernel[0] - 1 - padding[0], kernel[1] - 1 - padding[1]] };
-    convolve(to, { x: dy, w: transposeFilter(to, w, !strided, part), y: dx }, geometry);
+    convolve(to, { x: dy, ...transposeFilter(to, w, !strided, part), y: dx }, geometry);
   },
 };
 

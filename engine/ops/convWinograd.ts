@@ -27,6 +27,8 @@ interface Operands {
   maps: readonly Tensor[];
   /** Any filter layout with the maps' channels as reduction and y's as out. */
   w: Part;
+  /** w is to be transposed, and its taps turned by 180 degrees: y's channels are its reduction, the maps' are out. */
+  turned: boolean;
   bias?: Tensor;
   y: Tensor;
 }
@@ -74,18 +76,20 @@ export function winogradWins({ subgroupSize: lanes }: DeviceTraits, { maps, y }:
 
 /** y = bias + convolution of the maps with w. */
 export function convolveWinograd(to: Lowering, operands: Operands, { padding }: Geometry): void {
-  const { maps, w, bias, y } = operands;
+  const { maps, w, turned, bias, y } = operands;
   const lanes = to.traits.subgroupSize;
   const [inputQuads, outputQuads] = [quadsOf(maps), vec4s(y.shape[1])];
   const [, , outputHeight, outputWidth] = y.shape;
   const [patchesDown, patchesAcross] = [Math.ceil(outputHeight / 2), Math.ceil(outputWidth / 2)];
   const u = transformedFilter(to, operands);
+  // Loads from buffers would take 3 s to compile where 36 stand one after the other, instead of 1.1; nine are not worth a copy.
   to.dispatch({
     shader: FILTER,
-    constants: { LANES: lanes },
+    constants: { LANES: lanes, TURNED: turned, TEXELS: turned ? TEXEL_SHIFT : 0 },
     params: { inputQuads, outputQuads },
     bindings: { w, u },
-    workgroups: to.flat(inputQuads * outputQuads * 4, lanes),
+    texels: turned ? ['w'] : [],
+    workgroups: to.flat(inputQuads * outputQuads * (turned ? 1 : 4), lanes),
   });
 
   const blockBytes = TILE * 16 * inputQuads * 16;
