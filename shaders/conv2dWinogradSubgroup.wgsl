@@ -12,7 +12,8 @@ diagnostic(off, subgroup_uniformity);
 //   complete before the next k begins and are added into those of the patch's row, and these into y, so that the body stays in the
 //   processor's instruction cache.
 // Dispatch: x = blocks of LANES*4 channels, y = blocks of TILE patches, from patch `first` on. Assigns y, pads included.
-// MOMENTS: each block's moments go into moments, batchNorm2d's partials, number firstPart + y.
+// Where hasMoments each block's moments go into moments, batchNorm2d's partials, number firstPart + y. A pipeline without would not be
+//   faster, and takes as long to compile.
 
 struct Params {
   batch: u32,
@@ -25,6 +26,7 @@ struct Params {
   first: u32,
   firstPart: u32,
   hasBias: u32,
+  hasMoments: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -106,11 +108,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   }
 
   // Loops that select: all stores one after the other take longer to compile. A lane finds the place of one patch.
-#if MOMENTS
   var count = 0.0;
   var mean = vec4f();
   var squares = vec4f();
-#end
   for (var g = 0u; g < ${TILE / LANES}u; g++) {
     let at = params.first + (group.y * ${TILE / LANES}u + g) * LANES + lane;
     let n = at / (params.patchesDown * params.patchesAcross);
@@ -138,24 +138,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
           }
 #end
           y[u32(to) * params.outputQuads + o4] = value;
-#if MOMENTS
           // Welford's update.
           count += 1.0;
           let apart = value - mean;
           mean += apart / count;
           squares += apart * (value - mean);
-#end
         }
       }
 #end
     }
   }
-#if MOMENTS
-  if (o4 < params.outputQuads) {
+  if (params.hasMoments != 0u && o4 < params.outputQuads) {
     let at = ((params.firstPart + group.y) * params.outputQuads + o4) * 3u;
     moments[at] = vec4f(count);
     moments[at + 1u] = mean;
     moments[at + 2u] = squares;
   }
-#end
 }

@@ -5,7 +5,7 @@ import { type Dispatch, Lowering } from '../lowering.js';
 import { partsOf } from './batchNormPasses.js';
 import { type Geometry, pair } from './convForms.js';
 import { headInputGradient, isHead } from './convHead.js';
-import { partsOfWinograd, WINOGRAD } from './convWinograd.js';
+import { giveMoments, partsOfWinograd } from './convWinograd.js';
 import { canJoin, channelSum, convolve, filterGradient, filterPart, transposeFilter } from './convolution.js';
 
 export interface Conv2dOptions {
@@ -22,7 +22,6 @@ const WITH_MOMENTS = [
   'conv2dInsideSubgroup',
   'conv2dStemSubgroup',
   'conv2dTiled',
-  WINOGRAD,
 ];
 
 /**
@@ -51,11 +50,10 @@ export const conv2dOp: Op<Geometry & { maps?: number }> = {
         `${y}: its moments were planned for a form of the convolution that has other tiles; plan it anew`,
       );
     }
-    const last = to.dispatches[to.dispatches.length - 1];
-    for (const dispatch of to.dispatches.filter((one) => one === last || one.shader === WINOGRAD)) {
-      dispatch.constants = { ...dispatch.constants, MOMENTS: true };
-      dispatch.bindings = { ...dispatch.bindings, moments };
-    }
+    if (partsOfWinograd(to.dispatches) !== undefined) return giveMoments(to.dispatches, moments);
+    const dispatch = to.dispatches[to.dispatches.length - 1];
+    dispatch.constants = { ...dispatch.constants, MOMENTS: true };
+    dispatch.bindings = { ...dispatch.bindings, moments };
   },
   gradient(node, [dy], wanted) {
     const [x, w] = node.inputs;

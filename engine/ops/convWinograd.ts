@@ -35,6 +35,12 @@ interface Operands {
 
 const quadsOf = (maps: readonly Tensor[]): number => maps.reduce((sum, { shape }) => sum + vec4s(shape[1]), 0);
 
+/** Of a block of transformed patches. */
+const blockBytesOf = (maps: readonly Tensor[]): number => TILE * 16 * quadsOf(maps) * 16;
+
+/** What can be written, and read as texels. */
+const bindable = ({ traits }: Lowering): number => Math.min(traits.maxBindingBytes, traits.maxTexelBytes);
+
 const upTo = (step: number, value: number): number => Math.ceil(value / step) * step;
 
 /** u, whose last block of channels is whole. */
@@ -46,17 +52,19 @@ function transformedFilter(to: Lowering, { maps, y }: Operands): Scratch {
 /** Whether the convolution has these kernels. Maps of four channels at most have others. */
 export function isWinograd(to: Lowering, geometry: Geometry, operands: Operands): boolean {
   const { maps, y } = operands;
-  const { maxTexelBytes, maxBindingBytes } = to.traits;
-  if (maxTexelBytes === 0 || !is3x3(geometry) || quadsOf(maps) < 2) return false;
-  const u = transformedFilter(to, operands);
-  const ranges = rangesOf(to, operands);
-  const images = ranges.flatMap((range) => [...maps, y].map((image) => to.images(image, range)));
-  return ranges.length > 0 && to.texels(u, ...images) && u.bytes <= maxBindingBytes;
+  const { kernels, subgroupSize: lanes } = to.traits;
+  if (kernels !== 'subgroup' || TILE % lanes !== 0 || !is3x3(geometry) || quadsOf(maps) < 2) return false;
+  const made = [transformedFilter(to, operands).bytes, blockBytesOf(maps)];
+  return (
+    [...maps, y].every(({ dtype }) => dtype === 'f32') &&
+    Math.max(...made) <= bindable(to) &&
+    rangesOf(to, operands).length > 0
+  );
 }
 
 /** Parts of the batch whose images stay in textures from one chunk to the next; none where an image is larger. */
 const rangesOf = (to: Lowering, { maps, y }: Operands): ImageRange[] =>
-  to.batchesOf(Math.min(KEPT_BYTES, to.traits.maxBindingBytes), ...maps, y);
+  to.batchesOf(Math.min(KEPT_BYTES, bindable(to)), ...maps, y);
 
 /**
  * Whether they take less than 0.95 of the direct kernel's time, estimated in the latter's multiply-adds.
@@ -67,7 +75,7 @@ export function winogradWins({ subgroupSize: lanes }: DeviceTraits, { maps, y }:
   const patches = images * Math.ceil(height / 2) * Math.ceil(width / 2);
   const reduction = quadsOf(maps) * 4;
   const pairs = reduction * vec4s(out) * 4;
-  // Eight more quads of sums for the output's transform. At 16 lanes a multiply-add has less of a load to share.
+  // The output's transform takes as long as the products of eight channels. At 16 lanes it is spreading that costs more.
   const products = (lanes > 8 ? 23 : 17.5) * (reduction + 8) * upTo(4 * lanes, out) * upTo(TILE, patches);
   const transforms = 400 * reduction * patches + 600 * pairs;
   const dispatches = 6e6;
@@ -92,14 +100,16 @@ export function convolveWinograd(to: Lowering, operands: Operands, { padding }: 
     workgroups: to.flat(inputQuads * outputQuads * (turned ? 1 : 4), lanes),
   });
 
-  const blockBytes = TILE * 16 * inputQuads * 16;
+  const blockBytes = blockBytesOf(maps);
   const ranges = rangesOf(to, operands);
   const blocksOf = (images: number): number => Math.ceil((images * patchesDown * patchesAcross) / TILE);
   // A copy of u that is too large to be kept is made for each chunk.
-  const chunks = Math.ceil((blocksOf(ranges[0].count) * blockBytes) / Math.max(CHUNK_BYTES, u.bytes));
+  const chunkBytes = Math.min(Math.max(CHUNK_BYTES, u.bytes), bindable(to));
+  const chunks = Math.ceil(blocksOf(ranges[0].count) / Math.floor(chunkBytes / blockBytes));
   const most = Math.ceil(blocksOf(ranges[0].count) / chunks);
   const v = to.scratch('transformed patches', [(most * blockBytes) / 4], 'vector');
   const constants = { LANES: lanes, TILE, TEXELS: TEXEL_SHIFT };
+  const nowhere = to.scratch('no moments', [4], 'vector');
   let firstPart = 0;
   for (const range of ranges) {
     const blocks = blocksOf(range.count);
@@ -130,7 +140,7 @@ export function convolveWinograd(to: Lowering, operands: Operands, { padding }: 
       }
       to.dispatch({
         shader: WINOGRAD,
-        constants: { ...constants, MOMENTS: false },
+        constants,
         params: {
           ...shared,
           inputQuads,
@@ -139,13 +149,22 @@ export function convolveWinograd(to: Lowering, operands: Operands, { padding }: 
           outputQuads,
           firstPart,
           hasBias: Number(bias !== undefined),
+          hasMoments: 0,
         },
-        bindings: { v, u, bias: bias ?? w, y: to.images(y, range) },
+        bindings: { v, u, bias: bias ?? w, y: to.images(y, range), moments: nowhere },
         texels: ['v', 'u'],
         workgroups: [Math.ceil(outputQuads / lanes), count, 1],
       });
       firstPart += count;
     }
+  }
+}
+
+/** Has the dispatches write y's moments. */
+export function giveMoments(dispatches: readonly Dispatch[], moments: Tensor): void {
+  for (const dispatch of dispatches.filter(({ shader }) => shader === WINOGRAD)) {
+    dispatch.params = { ...dispatch.params, hasMoments: 1 };
+    dispatch.bindings = { ...dispatch.bindings, moments };
   }
 }
 
