@@ -18,14 +18,15 @@ diagnostic(off, subgroup_uniformity);
 //     64->64 32x32     110 (89)    128->64 32x32    112 (95)    64->64 16x16    92 (84)    32->32 64x64      78 (81)
 //     64->64 64x64 N=2 107 (90)    64->128 16x16    110 (88)    128->128 8x8    85 (85)    16->16 128x128    32 (66)
 //     128->128 16x16   127 (95)    256->128 16x16   127 (95)    256->256 8x8   105 (95)    64->64 8x8        52 (65)
-//   16 lanes: 100 (101) for the first, 122 (109) for 128->128 16x16, 130 (113) for 256->128 16x16. A UNet's training step (width 16,
-//   128x128, batch 4) 16.5 images/s instead of 15.4, a ResNet34-UNet's 41.3 instead of 40.9. At 64->64 32x32 products take 0.66 of the
-//   time, patches 0.16, copies and cold caches the rest. Compiled in 0.7 s, winogradPatches in 0.3, winogradFilter in 0.3, TURNED 1.1;
-//   at 16 lanes several times that.
-//   What did not help: 16 patches a workgroup (0.92), two quads at a time, which leaves the instruction cache (0.93), two channels of a
-//   lane (0.9), lanes that own patches and stores of their own pixels (level, and moments would go across lanes). 64 patches: 1.04 for
-//   twice the code. Patches transformed as they are loaded: 18 s to compile (16 lanes). Sums of a row of k before those of y: level,
-//   and longer to compile.
+//   A UNet's training step (width 16, 128x128, batch 4) 16.5 images/s instead of 15.4, a ResNet34-UNet's 41.3 instead of 40.9. Of
+//   64->64 32x32 products take 0.66 of the time, patches 0.16, copies and cold caches most of the rest. Compiled in 0.7 s,
+//   winogradPatches and winogradFilter in 0.3, the latter TURNED in 1.1.
+//   16 lanes, where what is spread costs several instructions: 92 (101) for the first, 119 (110) for 128->128 16x16, 119 (113) for
+//   256->128 16x16, 93 (109) for 256->256 8x8; compiled in 2.1, 0.6 and 0.8 s. With sums of a row of k before those of y 100 for the
+//   first and 122, and more than twice as long to compile; at 8 lanes no gain.
+//   What did not help, at 8 lanes: gathers between products instead of before them (0.88), 16 patches a workgroup (0.92), two quads at
+//   a time, which leave the instruction cache (0.93), two channels of a lane (0.9), 64 patches (1.02, and twice the code), lanes that
+//   own patches (level, and moments would have to go across lanes). Patches transformed as they are loaded: 18 s to compile (16 lanes).
 // Dispatch: x = blocks of LANES*4 channels, y = blocks of TILE patches, from patch `first` on. Assigns y, pads included.
 // Where hasMoments each block's moments go into moments, batchNorm2d's partials, number firstPart + y. A pipeline without would not be
 //   faster, and takes as long to compile.

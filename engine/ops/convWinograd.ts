@@ -67,7 +67,8 @@ const rangesOf = (to: Lowering, { maps, y }: Operands): ImageRange[] =>
   to.batchesOf(Math.min(KEPT_BYTES, bindable(to)), ...maps, y);
 
 /**
- * Whether they take less than 0.95 of the direct kernel's time, estimated in the latter's multiply-adds.
+ * Whether they take less than 0.95 of the direct kernel's time, estimated in the latter's multiply-adds. At 16 lanes, where spreading
+ * what is loaded costs more, they win little (128->128 16x16 N=4: 1.08), which is left to a measured choice.
  * @param images of the maps
  */
 export function winogradWins({ subgroupSize: lanes }: DeviceTraits, { maps, y }: Operands, images: number): boolean {
@@ -75,11 +76,11 @@ export function winogradWins({ subgroupSize: lanes }: DeviceTraits, { maps, y }:
   const patches = images * Math.ceil(height / 2) * Math.ceil(width / 2);
   const reduction = quadsOf(maps) * 4;
   const pairs = reduction * vec4s(out) * 4;
-  // The output's transform takes as long as the products of eight channels. At 16 lanes it is spreading that costs more.
-  const products = (lanes > 8 ? 23 : 17.5) * (reduction + 8) * upTo(4 * lanes, out) * upTo(TILE, patches);
+  // The output's transform takes as long as the products of eight channels.
+  const products = 17.5 * (reduction + 8) * upTo(4 * lanes, out) * upTo(TILE, patches);
   const transforms = 400 * reduction * patches + 600 * pairs;
   const dispatches = 6e6;
-  return products + transforms + dispatches < 0.95 * 36 * pairs * patches;
+  return lanes === 8 && products + transforms + dispatches < 0.95 * 36 * pairs * patches;
 }
 
 /** y = bias + convolution of the maps with w. */

@@ -140,7 +140,9 @@ test('concatenated maps, and the gradients of each', async () => {
 test('the rule takes it for many channels and patches, and nowhere else', async () => {
   if (!offered) return skip(missing);
   const same = { op, kernel, padding: 1 } as const;
-  assert.is(await usesOf(device, { ...same, x: [4, 128, 16, 16], out: 128 }), 2);
+  // At 16 lanes it is level.
+  const many: ConvolutionCase = { ...same, x: [4, 128, 16, 16], out: 128 };
+  assert.is(await usesOf(device, many), device.traits.subgroupSize === 8 ? 2 : 0);
   for (const few of [
     { ...same, x: [4, 16, 32, 32], out: 16 },
     { ...same, x: [4, 128, 4, 4], out: 128 },
