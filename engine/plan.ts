@@ -2,7 +2,7 @@
  * A plan executes a graph: it fixes order, kernels and memory once, and replays them for every step with new data.
  * Training steps, evaluation steps and gradient tests are all plans.
  */
-import { arrange, type Arrangement, type PlanOptions, storageOf } from './arrange.js';
+import { arrange, type Arrangement, type PlanOptions, storagesOf } from './arrange.js';
 import { bind, makeTexels, packUniforms, placeOf, type Places, requestOf } from './bind.js';
 import { Commands, type Timestamps } from './commands.js';
 import type { Device } from './device.js';
@@ -45,14 +45,14 @@ const HEAD = 4;
 /** What is submitted first: the number of dispatches, and what they read or write. */
 interface Head {
   count: number;
-  uses: ReadonlySet<Storage | undefined>;
+  uses: ReadonlySet<Storage>;
 }
 
 function headOf({ dispatches, checks }: Arrangement, { beforeTransfers }: Commands): Head {
   // Checks look at all inputs before the first dispatch.
   const count = checks ? 0 : Math.min(HEAD, beforeTransfers);
   const bindings = dispatches.slice(0, count).flatMap((dispatch) => Object.values(dispatch.bindings));
-  return { count, uses: new Set(bindings.map(storageOf)) };
+  return { count, uses: new Set(bindings.flatMap(storagesOf)) };
 }
 
 export class Plan {
