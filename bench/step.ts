@@ -118,8 +118,8 @@ function silentDevice(): Device {
  * steps whose calls of WebGPU are empty functions, each right behind a real one, which leaves the processor's caches to other things.
  *
  * A command buffer can be submitted once, so each step encodes anew: three calls a dispatch, 2.2 us in Dawn on its null backend
- * when nothing else runs, a texture's copy 2.7 us, a pass 1.7 us. Encoding a training step takes 1.2 ms on an idle machine (UNet: 240
- * dispatches, 141 copies, 87 passes; 2.3 ms for 416, 263 and 165 of a ResNet34-UNet; two cores of a Zen 4), of which 0.1 is JavaScript.
+ * when nothing else runs, a texture's copy 2.7 us, a pass 1.7 us. Encoding a training step takes 1.2 ms on an idle machine (UNet: 232
+ * dispatches, 137 copies, 83 passes; 2.3 ms for 408, 259 and 161 of a ResNet34-UNet; two cores of a Zen 4), of which 0.1 is JavaScript.
  * Until an idle adapter has its work it is 0.13 ms, half of it the photos' copy (256 KiB) and a third the submit, most of which Dawn
  * takes whatever is in it. A run's first steps take 0.05 ms more, until V8 has compiled what they call.
  */

@@ -37,8 +37,8 @@ const STORAGE = () => GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBuff
 
 /**
  * Dispatches that are submitted before the others, at most, and none behind a copy into a texture, which begins another pass: of a
- * net's step the photos' augmentation. It takes longer than submitting the rest (1.6 ms against 0.5 for 240 dispatches of a UNet's
- * training and 0.9 for 416 of a ResNet34-UNet's, llvmpipe), and 6 of them with a copy keep an idle adapter waiting 0.02 ms longer.
+ * net's step the photos' augmentation. It takes longer than submitting the rest (1.6 ms against 0.5 for 232 dispatches of a UNet's
+ * training and 0.9 for 408 of a ResNet34-UNet's, llvmpipe), and 6 of them with a copy keep an idle adapter waiting 0.02 ms longer.
  */
 const HEAD = 4;
 
