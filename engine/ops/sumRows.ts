@@ -28,13 +28,12 @@ export interface Rows {
 }
 
 /**
- * Multiplied by `scale`; with `across` the four lanes are added too, and the sum is a scalar in the first lane, or its square root
- * with `root`. The first row's sum goes into the target's row `firstRow`, default 0.
+ * Multiplied by `scale`; with `across` the four lanes are added too, and the sum is a scalar in the first lane. The
+ * first row's sum goes into the target's row `firstRow`, default 0.
  */
 export interface SumOptions {
   scale?: number;
   across?: boolean;
-  root?: boolean;
   firstRow?: number;
 }
 
@@ -53,7 +52,7 @@ export function sumRows(
   for (const source of sources) {
     to.dispatch({
       shader: 'sumRows',
-      constants: { ACROSS: last && options.across === true, ROOT: last && options.root === true },
+      constants: { ACROSS: last && options.across === true },
       params: { rows: source.rows, length, inner, parts, firstRow, scale: last ? (options.scale ?? 1) : 1 },
       bindings: { x: source.binding, y: out },
       workgroups: to.flat(source.rows * parts * inner),
