@@ -79,7 +79,8 @@ export function winogradWins({ subgroupSize: lanes }: DeviceTraits, { maps, y }:
   // The output's transform takes as long as the products of eight channels.
   const products = 17.5 * (reduction + 8) * upTo(4 * lanes, out) * upTo(TILE, patches);
   const transforms = 400 * reduction * patches + 600 * pairs;
-  const dispatches = 6e6;
+  // They take half of this; kernels to compile, 1.2 s for two cores, are not worth a smaller gain than that.
+  const dispatches = 12e6;
   return lanes === 8 && products + transforms + dispatches < 0.95 * 36 * pairs * patches;
 }
 
