@@ -6,6 +6,7 @@ import type { Binding, ImageRange, Lowering, Scratch } from '../lowering.js';
 import { TEXEL_SHIFT } from '../texels.js';
 import type { Constants } from '../wgsl.js';
 import type { Attributes, GradientAttributes } from './batchNorm2d.js';
+import { hasSubgroups, pixelsOf, widthOf, widthOfAll, widthOfFew } from './quadLines.js';
 
 const SHADER = 'batchNorm2d';
 /** vec4f a quad that the pass for dx reads. */
@@ -14,9 +15,6 @@ const COEFFICIENTS = 5;
 export const MOMENTS = 3;
 /** Moments that the last pass merges without another before it, on a processor without subgroups and on a graphics card. */
 const FEW_MOMENTS = { cpu: 64, gpu: 1024 };
-
-/** Values a channel has. */
-export const pixelsOf = ({ shape: [n, , h, w] }: Tensor): number => n * h * w;
 
 const lanesOf = ({ subgroupSize }: DeviceTraits): number => Math.max(8, subgroupSize);
 
@@ -41,40 +39,6 @@ const teamOf = (traits: DeviceTraits) =>
  * given takes 0.63 ms with 64 invocations, 0.55 with 8 (llvmpipe, Mesa 25.0.7, 8 lanes, two threads of a Zen 4 EPYC).
  */
 const wideOf = (traits: DeviceTraits) => ({ THREADS: traits.cpu ? lanesOf(traits) : 64, MERGE: false });
-
-/** The widest power of two up to 16 that divides the number of quads: a workgroup is then whole lines of quads. */
-function widthOf(quads: number, threads: number): number {
-  let width = 1;
-  while (width < Math.min(16, threads) && quads % (width * 2) === 0) width *= 2;
-  return width;
-}
-
-/**
- * Most quads that a workgroup of `batchNorm2dSubgroup` has to itself. Batch norm and ReLU of 4x128x16x16, 4x64x32x32, 4x32x64x64, ms
- * (llvmpipe, Mesa 25.0.7, 8 lanes, two threads of a Zen 4 EPYC): 0.38, 0.42, 0.62 in passes, 0.25, 0.29, 0.51 in one; the gradients
- * of 4x32x64x64 0.83 and 0.67. On two processors larger maps gain, too; on more of them four workgroups would take longer than the
- * passes' dispatches. One quad a workgroup instead of two, so that there are eight: 0.94.
- */
-const FEW = 32768;
-/** Workgroups that one dispatch should have at least. */
-const SHARED_BY = 4;
-
-/** Whether a workgroup can be one subgroup that adds up its lines by shuffles. */
-const hasSubgroups = ({ cpu, subgroupSize }: DeviceTraits): boolean => cpu && subgroupSize >= 8;
-
-/** The quads side by side in a workgroup that has all their pixels. */
-function widthOfAll(to: Lowering, quads: number): number {
-  let width = widthOf(quads, to.traits.subgroupSize);
-  while (width > 1 && quads / width < SHARED_BY) width /= 2;
-  return width;
-}
-
-/** The same; undefined where the map takes passes. */
-function widthOfFew(to: Lowering, x: Tensor): number | undefined {
-  if (!hasSubgroups(to.traits) || to.batches(x).length > 1) return undefined;
-  const width = widthOfAll(to, vec4s(x.shape[1]));
-  return pixelsOf(x) * width <= FEW ? width : undefined;
-}
 
 /** A dispatch in which every workgroup has a few channels to itself, in all their pixels, or in all moments of parts of x. */
 function few(

@@ -5,7 +5,8 @@ import { type Dispatch, Lowering } from '../lowering.js';
 import { partsOf } from './batchNormPasses.js';
 import { type Geometry, pair } from './convForms.js';
 import { headInputGradient, isHead } from './convHead.js';
-import { channelSum, convolve, filterGradient, filterPart, transposeFilter } from './convolution.js';
+import { channelSum } from './channelSum.js';
+import { convolve, filterGradient, filterPart, transposeFilter } from './convolution.js';
 
 export interface Conv2dOptions {
   /** A number, or [rows, columns]. Default 1. */
