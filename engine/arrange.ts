@@ -103,10 +103,11 @@ export function lower(device: Device, node: Node): Lowered[] {
   return to.dispatches.map((dispatch) => ({ ...dispatch, node: node.op.name, source: node }));
 }
 
-/** The storage behind a binding, unless it is an arena's. */
-export function storageOf(binding: Binding): Storage | undefined {
-  if ('arena' in binding) return undefined;
-  return 'storage' in binding ? binding.storage : binding;
+/** The storages behind a binding; none behind an arena. */
+export function storagesOf(binding: Binding): Storage[] {
+  if ('arena' in binding) return [];
+  const parts = 'joined' in binding ? binding.joined : [binding];
+  return parts.map((part) => ('storage' in part ? part.storage : part));
 }
 
 /** Whether the plan decides where a storage lives. */
@@ -116,9 +117,8 @@ const isTransient = (storage: Storage): boolean =>
 function findLifetimes(dispatches: readonly Lowered[], outputs: readonly Tensor[]): Lifetime[] {
   const lifetimes = new Map<Storage, Lifetime>();
   dispatches.forEach((dispatch, at) => {
-    for (const binding of Object.values(dispatch.bindings)) {
-      const storage = storageOf(binding);
-      if (!storage || !isTransient(storage)) continue;
+    for (const storage of Object.values(dispatch.bindings).flatMap(storagesOf)) {
+      if (!isTransient(storage)) continue;
       const known = lifetimes.get(storage);
       if (known) known.to = at;
       else lifetimes.set(storage, { storage, bytes: storage.bytes, from: at, to: at });

@@ -1,5 +1,5 @@
 /** From arranged dispatches to what WebGPU takes: pipelines, buffers, textures and parameters bound together. */
-import { type Arrangement, type Lowered, storageOf } from './arrange.js';
+import { type Arrangement, type Lowered, storagesOf } from './arrange.js';
 import type { Device } from './device.js';
 import type { Tensor } from './graph.js';
 import { type Binding, Scratch, type Storage } from './lowering.js';
@@ -34,7 +34,8 @@ export function placeOf(tensor: Tensor, places: Places): Place {
 
 function resolve(binding: Binding, places: Places): GPUBufferBinding {
   if ('arena' in binding) return { buffer: binding.arena.chunks[binding.chunk] };
-  const storage = storageOf(binding)!;
+  if ('joined' in binding) throw new Error('what is joined can only be read as texels');
+  const storage = 'storage' in binding ? binding.storage : binding;
   const place = storage instanceof Scratch ? places.of.get(storage)! : placeOf(storage, places);
   const part = 'storage' in binding ? binding : { offset: 0, bytes: place.bytes };
   return { buffer: place.buffer, offset: place.offset + part.offset, size: part.bytes };
@@ -61,7 +62,7 @@ function checkElements(dispatch: Lowered, name: string, element: string): void {
   const type = String(dispatch.constants?.[element] ?? element);
   if (!isHalf(type) && !/^(f32|vec\df)$/.test(type)) return;
   const reads = isHalf(type) ? 'f16' : 'f32';
-  const given = storageOf(dispatch.bindings[name])?.dtype ?? 'f32';
+  const given = storagesOf(dispatch.bindings[name])[0]?.dtype ?? 'f32';
   if (reads === given) return;
   throw new Error(
     `${dispatch.node}: ${name} is ${given}, but shaders/${dispatch.shader}.wgsl takes ${reads} there; ` +
@@ -86,9 +87,11 @@ export function makeTexels(
       copies
         .filter(({ from }) => from === at)
         .flatMap((copy) => {
-          const { buffer, offset } = resolve(copy.storage, places);
-          const from = { buffer, offset: (offset ?? 0) + copy.offset, bytes: copy.length };
-          return texelTransfers(from, textures[slotOf.get(copy)!]);
+          const memory = copy.parts.map(({ storage, offset, bytes }) => {
+            const place = resolve(storage, places);
+            return { buffer: place.buffer, offset: (place.offset ?? 0) + offset, bytes };
+          });
+          return texelTransfers(memory, textures[slotOf.get(copy)!]);
         }),
   };
 }

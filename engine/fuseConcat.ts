@@ -7,8 +7,8 @@ import { conv2dInputGradientOp, conv2dOp, conv2dWeightGradientOp } from './ops/c
 import type { Uses } from './uses.js';
 
 /**
- * Convolutions of concatenated maps, and their gradients, taken for each map alone: its weights lie together in the filter, so
- * nothing has to be concatenated or cut.
+ * Convolutions of concatenated maps, and their gradients, take the maps where they lie: the weights of each lie together in the filter,
+ * so nothing has to be concatenated or cut.
  * @param alignment of a binding's offset, bytes; where the weights of a map begin elsewhere, everything stays
  */
 export function takeConcatsApart(nodes: readonly Node[], uses: Uses, alignment: number, count: Count): Node[] {

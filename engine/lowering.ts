@@ -2,6 +2,7 @@
 import type { DeviceTraits } from './device.js';
 import type { Tensor } from './graph.js';
 import { byteLength, type Dtype, type Layout, type Shape } from './layout.js';
+import { texelBytes } from './texels.js';
 import type { Arena } from './variables.js';
 import type { Constants } from './wgsl.js';
 
@@ -16,11 +17,11 @@ export class Scratch {
 
 export type Storage = Tensor | Scratch;
 
-/** A storage, or a part of it, bound to a shader's variable. */
-export type Binding =
-  | Storage
-  | { readonly storage: Storage; readonly offset: number; readonly bytes: number }
-  | { readonly arena: Arena; readonly chunk: number };
+/** A storage, or consecutive bytes of it. */
+export type Part = Storage | { readonly storage: Storage; readonly offset: number; readonly bytes: number };
+
+/** What a shader's variable is bound to. Parts that are joined are read as texels, each from the beginning of a row on. */
+export type Binding = Part | { readonly joined: readonly Part[] } | { readonly arena: Arena; readonly chunk: number };
 
 /** Consecutive images of a batch. */
 export interface ImageRange {
@@ -95,7 +96,7 @@ export class Lowering {
   }
 
   /** The part of an image tensor that holds a range of the batch. */
-  images(tensor: Tensor, range: ImageRange): Binding {
+  images(tensor: Tensor, range: ImageRange): Part {
     if (range.count === tensor.shape[0]) return tensor;
     const bytes = tensor.bytes / tensor.shape[0];
     return { storage: tensor, offset: range.first * bytes, bytes: range.count * bytes };
@@ -106,8 +107,9 @@ export class Lowering {
     const { kernels, maxTexelBytes } = this.traits;
     const fits = (binding: Binding): boolean => {
       if ('arena' in binding) return false;
-      const { dtype } = 'storage' in binding ? binding.storage : binding;
-      return dtype === 'f32' && binding.bytes <= maxTexelBytes;
+      const parts = 'joined' in binding ? binding.joined : [binding];
+      const dtypes = parts.map((part) => ('storage' in part ? part.storage.dtype : part.dtype));
+      return dtypes.every((dtype) => dtype === 'f32') && texelBytes(...parts) <= maxTexelBytes;
     };
     return kernels === 'subgroup' && bindings.every(fits);
   }

@@ -6,9 +6,8 @@
  * TEXEL_WIDTH vec4f, which costs a copy loop's time (60 us for 2 MiB). conv2d 3x3 64->64 64x64 N=2 on llvmpipe (Mesa 25.0.7, 8 lanes,
  * two threads of a 2.5 GHz Xeon), GFLOP/s: 24 from buffers, 33 from sampled textures, 44 from storage textures.
  */
-import type { Binding, Storage } from './lowering.js';
+import type { Binding, Part, Storage } from './lowering.js';
 import type { Span } from './memory.js';
-import { Scratch } from './lowering.js';
 import type { PipelineCache } from './pipelines.js';
 import type { Lowered } from './arrange.js';
 
@@ -19,12 +18,14 @@ const ROW_BYTES = TEXEL_WIDTH * 16;
 
 export const texelRows = (bytes: number): number => Math.ceil(bytes / ROW_BYTES);
 
+/** What parts take that lie behind each other, each in whole rows. */
+export const texelBytes = (...parts: readonly { readonly bytes: number }[]): number =>
+  parts.reduce((sum, { bytes }) => sum + texelRows(bytes), 0) * ROW_BYTES;
+
 /** A texture's contents: filled in front of dispatch `from`, last read by dispatch `to`. `bytes` are the texture's. */
 export interface TexelCopy extends Span {
-  readonly storage: Storage;
-  readonly offset: number;
-  /** Of the memory that is copied. */
-  readonly length: number;
+  /** The memory that is copied. */
+  readonly parts: readonly { readonly storage: Storage; readonly offset: number; readonly bytes: number }[];
 }
 
 export interface TexelPlan {
@@ -49,10 +50,10 @@ export function planTexels(pipelines: PipelineCache, dispatches: readonly Lowere
   dispatches.forEach((dispatch, at) => {
     const own = new Map<string, TexelCopy>();
     for (const name of dispatch.texels ?? []) {
-      const { storage, offset, length } = partOf(dispatch.bindings[name]);
-      let copy = live.find((c) => c.storage === storage && c.offset === offset && c.length === length);
+      const parts = partsOf(dispatch.bindings[name]);
+      let copy = live.find((other) => isSame(other.parts, parts));
       if (!copy) {
-        copy = { storage, offset, length, bytes: texelRows(length) * ROW_BYTES, from: at, to: at };
+        copy = { parts, bytes: texelBytes(...parts), from: at, to: at };
         plan.copies.push(copy);
         live.push(copy);
       }
@@ -61,28 +62,38 @@ export function planTexels(pipelines: PipelineCache, dispatches: readonly Lowere
     }
     if (own.size > 0) plan.of.set(dispatch, own);
     live = live.filter(
-      (copy) => at - copy.to < KEPT_FOR && copy.bytes <= KEPT_BYTES && !changes(pipelines, dispatch, copy.storage),
+      ({ to, bytes, parts }) =>
+        at - to < KEPT_FOR &&
+        bytes <= KEPT_BYTES &&
+        !parts.some(({ storage }) => changes(pipelines, dispatch, storage)),
     );
   });
   return plan;
 }
 
+const isSame = (a: TexelCopy['parts'], b: TexelCopy['parts']): boolean =>
+  a.length === b.length &&
+  a.every(
+    ({ storage, offset, bytes }, i) => storage === b[i].storage && offset === b[i].offset && bytes === b[i].bytes,
+  );
+
 /** Whether a dispatch may write what lies behind a storage. Arenas hold all variables and their gradients. */
 function changes(pipelines: PipelineCache, { shader, bindings }: Lowered, storage: Storage): boolean {
   const declared = pipelines.interfaceOf(shader).storage;
-  const inArena = (s: Storage) => !(s instanceof Scratch) && (s.variable ?? s.gradientOf) !== undefined;
+  const inArena = (s: Storage) => 'variable' in s && (s.variable ?? s.gradientOf) !== undefined;
   return Object.entries(bindings).some(([name, binding]) => {
     if (!declared.get(name)?.writable) return false;
     if ('arena' in binding) return inArena(storage);
-    const written = partOf(binding).storage;
-    return written === storage || (inArena(written) && inArena(storage));
+    return partsOf(binding).some(
+      ({ storage: written }) => written === storage || (inArena(written) && inArena(storage)),
+    );
   });
 }
 
-function partOf(binding: Binding): { storage: Storage; offset: number; length: number } {
+function partsOf(binding: Binding): TexelCopy['parts'] {
   if ('arena' in binding) throw new Error(`the arena ${binding.arena.name} cannot be read as texels; name a variable`);
-  if ('storage' in binding) return { storage: binding.storage, offset: binding.offset, length: binding.bytes };
-  return { storage: binding, offset: 0, length: binding.bytes };
+  const parts: readonly Part[] = 'joined' in binding ? binding.joined : [binding];
+  return parts.map((part) => ('storage' in part ? part : { storage: part, offset: 0, bytes: part.bytes }));
 }
 
 /** A texture with room for `bytes`, a multiple of rows. */
@@ -97,23 +108,38 @@ export const createTexels = (gpu: GPUDevice, label: string, bytes: number): GPUT
 /** Arguments of `copyBufferToTexture`. */
 export type TexelTransfer = Parameters<GPUCommandEncoder['copyBufferToTexture']>;
 
+/** A part of a buffer. */
+interface Memory {
+  buffer: GPUBuffer;
+  offset: number;
+  bytes: number;
+}
+
+/** What copies memory into a texture from its first row on, each part of it from the beginning of a row. */
+export function texelTransfers(memory: readonly Memory[], texture: GPUTexture): TexelTransfer[] {
+  let row = 0;
+  return memory.flatMap((part) => {
+    const transfers = transfersFrom(part, texture, row);
+    row += texelRows(part.bytes);
+    return transfers;
+  });
+}
+
 /**
- * What copies memory into a texture from its first row on: whole rows, then the rest of the last one. Where the buffer
- * goes on for so long, the last row is taken whole, since a second transfer costs more than what nobody reads of it.
+ * Whole rows, then the rest of the last one. Where the buffer goes on for so long, the last row is taken whole, since a second transfer
+ * costs more than what nobody reads of it.
  */
-export function texelTransfers(
-  { buffer, offset, bytes }: { buffer: GPUBuffer; offset: number; bytes: number },
-  texture: GPUTexture,
-): TexelTransfer[] {
+function transfersFrom({ buffer, offset, bytes }: Memory, texture: GPUTexture, row: number): TexelTransfer[] {
   const goesOn = bytes > ROW_BYTES && offset + texelRows(bytes) * ROW_BYTES <= buffer.size;
   const rows = goesOn ? texelRows(bytes) : Math.floor(bytes / ROW_BYTES);
   const rest = (bytes - rows * ROW_BYTES) / 16;
   const transfers: TexelTransfer[] = [];
   if (rows > 0) {
-    transfers.push([{ buffer, offset, bytesPerRow: ROW_BYTES, rowsPerImage: rows }, { texture }, [TEXEL_WIDTH, rows]]);
+    const from = { buffer, offset, bytesPerRow: ROW_BYTES, rowsPerImage: rows };
+    transfers.push([from, { texture, origin: [0, row] }, [TEXEL_WIDTH, rows]]);
   }
   if (rest > 0) {
-    transfers.push([{ buffer, offset: offset + rows * ROW_BYTES }, { texture, origin: [0, rows] }, [rest, 1]]);
+    transfers.push([{ buffer, offset: offset + rows * ROW_BYTES }, { texture, origin: [0, row + rows] }, [rest, 1]]);
   }
   return transfers;
 }
@@ -153,7 +179,7 @@ export async function texelsAreRight(
     const layout = pipeline.getBindGroupLayout(0);
     const entries = [texture.createView(), { buffer: to }].map((resource, binding) => ({ binding, resource }));
     const encoder = gpu.createCommandEncoder();
-    const transfers = texelTransfers({ buffer: from, offset: 0, bytes: size }, texture);
+    const transfers = texelTransfers([{ buffer: from, offset: 0, bytes: size }], texture);
     for (const transfer of transfers) encoder.copyBufferToTexture(...transfer);
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);

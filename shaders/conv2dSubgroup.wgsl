@@ -8,6 +8,7 @@ diagnostic(off, subgroup_uniformity);
 //   all of them use the same taps, and phase and tap give the input pixel without division.
 //
 // x, w, bias: as in conv2dPlain; y the same memory, by VECTORS numbers. TEXELS not 0: x and w in textures (engine/texels.ts)
+//   JOINED: x is two maps, as in conv2dSubgroup3x3.
 // Tile: a workgroup is one subgroup and computes PIXELS pixels x LANES*VECTORS channels; a lane owns VECTORS
 //   neighbouring channels, which it stores at once.
 //   On a software adapter a load costs as much as dozens of multiply-adds, one gather per lane: so the lanes load the quads of
@@ -39,6 +40,8 @@ struct Params {
   padLeft: i32,
   transposed: u32,
   hasBias: u32,
+  secondQuads: u32,
+  secondAt: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -111,7 +114,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 
   let inputHeight = i32(params.inputHeight);
   let inputWidth = i32(params.inputWidth);
-  let inputQuads = i32(params.inputQuads);
+  let quads = params.inputQuads + params.secondQuads;
   let filterRow = params.kernelHeight * params.kernelWidth * channels;
   for (var a = 0; a < taps.x; a++) {
     for (var b = 0; b < taps.y; b++) {
@@ -119,16 +122,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       let y${g} = iy${g} + a * tapStep;
       let x${g} = ix${g} + b * tapStep;
       let inside${g} = y${g} >= 0 && y${g} < inputHeight && x${g} >= 0 && x${g} < inputWidth;
-      let from${g} = select(0, ((n${g} * inputHeight + y${g}) * inputWidth + x${g}) * inputQuads, inside${g});
+      let pixel${g} = u32(select(0, (n${g} * inputHeight + y${g}) * inputWidth + x${g}, inside${g}));
+      let from${g} = pixel${g} * params.inputQuads;
+#if JOINED
+      let fromSecond${g} = pixel${g} * params.secondQuads + params.secondAt - params.inputQuads;
+#end
 #end
       let tap = u32((firstTap.x + a * filterStep.x) * kernel.y + firstTap.y + b * filterStep.y);
       var at = tap * channels;
-      for (var r4 = 0; r4 < inputQuads; r4++) {
+      for (var r4 = 0u; r4 < quads; r4++) {
 #for v in 0..VECTORS
         let w${v} = loadW(at + first + ${v}u);
 #end
 #for g in 0..PIXELS / LANES
-        let q${g} = select(vec4f(), loadX(u32(from${g} + r4)), inside${g});
+#if JOINED
+        let q${g} = select(vec4f(), loadX(select(from${g}, fromSecond${g}, r4 >= params.inputQuads) + r4), inside${g});
+#else
+        let q${g} = select(vec4f(), loadX(from${g} + r4), inside${g});
+#end
 #end
 #for p in 0..PIXELS
         {

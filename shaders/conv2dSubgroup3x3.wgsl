@@ -5,6 +5,8 @@ diagnostic(off, subgroup_uniformity);
 //   y[n,oy,ox,o] = bias[o] + sum over ky,kx,r of x[n, oy+ky-padTop, ox+kx-padLeft, r] * w[r,ky,kx,o]
 //
 // x, w, bias: as in conv2dPlain; y the same memory, by VECTORS numbers. TEXELS not 0: x and w in textures (engine/texels.ts)
+//   JOINED: x is two maps, of inputQuads and secondQuads, the second one from texel secondAt on, and r goes through the channels of both.
+//   Baked in, since the choice costs up to 5 % of a map's products (16->16 128x128 N=4, 8 lanes), a loop over maps 8 to 13 %.
 // Tile: a workgroup is one subgroup and computes ROWS x COLUMNS pixels x LANES*VECTORS channels; a lane owns VECTORS
 //   neighbouring channels, which it stores at once. TAP_ROWS rows of taps, 1 or 3, are done for all channels of x before the
 //   next. For each quad of channels the pixels that they meet are gathered, LANES at a time, and spread to the lanes; BLOCK rows
@@ -32,7 +34,8 @@ diagnostic(off, subgroup_uniformity);
 //   against sums in f64 is 1.9e-7 of the largest value where this has 6.9e-7.
 // Dispatch: x = tiles along the row, y = batch * tiles along the column, z = blocks of LANES*VECTORS channels.
 // Assigns y, pads included.
-// MOMENTS: each tile's moments go into moments, batchNorm2d's partials, number y * tiles along the row + x.
+// MOMENTS: each tile's moments go into moments, batchNorm2d's partials, number y * tiles along the row + x. As a value of Params it would
+//   save pipelines, but llvmpipe goes through both branches: 0.91 (16->16 128x128 N=4) to 0.96 (64->64 32x32) times as fast without moments.
 
 struct Params {
   batch: u32,
@@ -45,6 +48,8 @@ struct Params {
   padTop: i32,
   padLeft: i32,
   hasBias: u32,
+  secondQuads: u32,
+  secondAt: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -70,6 +75,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
   let inputHeight = i32(params.inputHeight);
   let inputWidth = i32(params.inputWidth);
+  let quads = params.inputQuads + params.secondQuads;
 
 #for g in 0..((ROWS + TAP_ROWS - 1) * (COLUMNS + 2) + LANES - 1) / LANES
   let t${g} = min(${g * LANES}u + lane, ${(ROWS + TAP_ROWS - 1) * (COLUMNS + 2) - 1}u);
@@ -93,10 +99,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #for g in 0..((ROWS + TAP_ROWS - 1) * (COLUMNS + 2) + LANES - 1) / LANES
     let inside${g} = iy${g} + above >= 0 && iy${g} + above < inputHeight && ix${g} >= 0 && ix${g} < inputWidth;
     let from${g} = select(0u, u32(pixel${g} + above * inputWidth) * params.inputQuads, inside${g});
+#if JOINED
+    let fromSecond${g} = select(0u, u32(pixel${g} + above * inputWidth) * params.secondQuads, inside${g}) + params.secondAt - params.inputQuads;
 #end
-    for (var r4 = 0u; r4 < params.inputQuads; r4++) {
+#end
+    for (var r4 = 0u; r4 < quads; r4++) {
 #for g in 0..((ROWS + TAP_ROWS - 1) * (COLUMNS + 2) + LANES - 1) / LANES
+#if JOINED
+      let q${g} = select(vec4f(), loadX(select(from${g}, fromSecond${g}, r4 >= params.inputQuads) + r4), inside${g});
+#else
       let q${g} = select(vec4f(), loadX(from${g} + r4), inside${g});
+#end
 #end
       let at = (r4 * 9u + u32(above) * 3u) * channels + first;
 #for ky in 0..TAP_ROWS

@@ -10,7 +10,7 @@
 //   through workgroup memory. Both operands are quads over the reduction, so a step is a dot product and nothing is
 //   transposed. The next quads are loaded into registers while the present ones are multiplied.
 // Dispatch: x*y >= tiles of the largest phase, z = phases * blocks of CHANNELS. Assigns y, pads included; ADD: adds to it.
-// MOMENTS: each tile's moments go into moments, batchNorm2d's partials, number x (not transposed, no ADD, y = 1).
+// MOMENTS: each tile's moments go into moments, batchNorm2d's partials, number x (not transposed, y = 1).
 
 struct Params {
   batch: u32,
@@ -183,11 +183,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       {
         let o = firstChannel + column + ${j} * LANES_ACROSS;
         if (o < channels) {
-          var value = a${i}_${j} + select(0.0, bias[o], params.hasBias != 0u);
+          a${i}_${j} += select(0.0, bias[o], params.hasBias != 0u);
 #if ADD
-          value += f32(y[to + o]);
+          a${i}_${j} += f32(y[to + o]);
 #end
-          y[to + o] = Stored(value);
+          y[to + o] = Stored(a${i}_${j});
         }
       }
 #end
@@ -203,9 +203,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #for j in 0..THREAD_CHANNELS
   {
     let o = firstChannel + column + ${j} * LANES_ACROSS;
-    let offset = select(0.0, bias[min(o, channels - 1)], params.hasBias != 0u);
 #for i in 0..THREAD_PIXELS
-    a${i}_${j} = f32(Number(a${i}_${j} + offset));
+    a${i}_${j} = f32(Number(a${i}_${j}));
 #end
     var sum = 0.0;
 #for i in 0..THREAD_PIXELS

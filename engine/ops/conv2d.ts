@@ -6,7 +6,7 @@ import { partsOf } from './batchNormPasses.js';
 import { type Geometry, pair } from './convForms.js';
 import { headInputGradient, isHead } from './convHead.js';
 import { channelSum } from './channelSum.js';
-import { convolve, filterGradient, filterPart, transposeFilter } from './convolution.js';
+import { canJoin, convolve, filterGradient, filterPart, transposeFilter } from './convolution.js';
 
 export interface Conv2dOptions {
   /** A number, or [rows, columns]. Default 1. */
@@ -33,19 +33,24 @@ export const conv2dOp: Op<Geometry & { maps?: number }> = {
   lower({ inputs, outputs: [y, moments], attributes }, to) {
     const { maps = 1 } = attributes;
     const [w, bias] = inputs.slice(maps);
-    let first = 0;
-    for (const x of inputs.slice(0, maps)) {
-      const part = filterPart(w, { first, count: x.shape[1] });
-      convolve(to, { x, w: part, bias: first === 0 ? bias : undefined, y }, attributes, first > 0);
-      first += x.shape[1];
+    const [x, second] = inputs;
+    if (maps === 2 && canJoin(to, { x, second, w, y })) {
+      convolve(to, { x, second, w, bias, y }, attributes);
+    } else {
+      let first = 0;
+      for (const x of inputs.slice(0, maps)) {
+        const part = filterPart(w, { first, count: x.shape[1] });
+        convolve(to, { x, w: part, bias: first === 0 ? bias : undefined, y }, attributes, first > 0);
+        first += x.shape[1];
+      }
     }
     if (!moments) return;
-    if (tilesOf(to.dispatches) !== partsOf(moments, vec4s(y.shape[1]))) {
+    if (tilesOf(to.dispatches, maps) !== partsOf(moments, vec4s(y.shape[1]))) {
       throw new Error(
         `${y}: its moments were planned for a form of the convolution that has other tiles; plan it anew`,
       );
     }
-    const [dispatch] = to.dispatches;
+    const dispatch = to.dispatches[to.dispatches.length - 1];
     dispatch.constants = { ...dispatch.constants, MOMENTS: true };
     dispatch.bindings = { ...dispatch.bindings, moments };
   },
@@ -66,11 +71,13 @@ export const conv2dOp: Op<Geometry & { maps?: number }> = {
 export function momentTiles(traits: DeviceTraits, node: Node): number | undefined {
   const to = new Lowering(traits, node.op.name);
   node.op.lower(node, to);
-  return tilesOf(to.dispatches);
+  return tilesOf(to.dispatches, (node.attributes as { maps?: number }).maps);
 }
 
-function tilesOf([{ shader, workgroups }, ...others]: readonly Dispatch[]): number | undefined {
-  if (others.length > 0 || !WITH_MOMENTS.includes(shader)) return undefined;
+/** One dispatch makes y, or one for each of its maps adds to what the others made, and the last of them has it whole. */
+function tilesOf(dispatches: readonly Dispatch[], maps = 1): number | undefined {
+  const { shader, constants, workgroups } = dispatches[dispatches.length - 1];
+  if (dispatches.length > (constants?.ADD ? maps : 1) || !WITH_MOMENTS.includes(shader)) return undefined;
   // Rows of tiles are whole; where tiles are counted through, a second row of workgroups may end in some that have none.
   const counted = shader !== 'conv2dSubgroup3x3' && shader !== 'conv2dStemSubgroup';
   return counted && workgroups[1] > 1 ? undefined : workgroups[0] * workgroups[1];

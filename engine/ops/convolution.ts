@@ -12,8 +12,8 @@
  */
 import type { Tensor } from '../graph.js';
 import { byteLength, filterSizes, vec4s } from '../layout.js';
-import type { Binding, Lowering, Scratch } from '../lowering.js';
-import type { Arena } from '../variables.js';
+import type { Binding, ImageRange, Lowering, Part, Scratch } from '../lowering.js';
+import { texelBytes } from '../texels.js';
 import { chooseConvolve, chooseFilterGradient, type Geometry, ownForms, storedAs } from './convForms.js';
 import { convolveHead, headFilterGradient, isHead } from './convHead.js';
 import { convolveInside, insideFilterGradient, isInside } from './convInside.js';
@@ -30,17 +30,30 @@ const quads = (image: Tensor): number => vec4s(image.shape[1]);
  */
 const ADDING = ['conv2dPlain', 'conv2dTiled'];
 
+/** Forms that take two images at once, from one texture. */
+const JOINING = ['conv2dSubgroup3x3', 'conv2dSubgroup'];
+
+interface Convolved {
+  x: Tensor;
+  /** Its channels follow those of x. */
+  second?: Tensor;
+  /** Any filter layout with the images' channels as reduction and y's as out, or a `filterPart`. */
+  w: Part;
+  bias?: Tensor;
+  y: Tensor;
+}
+
+/** Whether `convolve` takes a second image: it is read as texels, behind the first one. */
+export function canJoin(to: Lowering, { x, second, w, y }: Convolved & { second: Tensor }): boolean {
+  const [range] = to.batches(x, second, y);
+  return to.texels({ joined: [to.images(x, range), to.images(second, range)] }, w);
+}
+
 /**
- * y = bias + convolution of x with w.
- * @param w any filter layout with x's channels as reduction and y's as out, or a `filterPart`
+ * y = bias + convolution of x, or of two images, with w.
  * @param more adds the convolution to y instead
  */
-export function convolve(
-  to: Lowering,
-  { x, w, bias, y }: { x: Tensor; w: Exclude<Binding, { arena: Arena }>; bias?: Tensor; y: Tensor },
-  geometry: Geometry,
-  more = false,
-): void {
+export function convolve(to: Lowering, { x, second, w, bias, y }: Convolved, geometry: Geometry, more = false): void {
   const { stride, transposed } = geometry;
   const [, , height, width] = y.shape;
   const sizes = {
@@ -64,7 +77,7 @@ export function convolve(
   };
   const { traits } = to;
   // What takes a whole filter and stores y.
-  const alone = more || 'storage' in w ? undefined : { x, w, bias, y };
+  const alone = more || second || 'storage' in w ? undefined : { x, w, bias, y };
   const own = [
     ...(alone
       ? ownForms(
@@ -79,18 +92,20 @@ export function convolve(
       () => convolveMatrix(to, { x, w, bias, y }, geometry, general, more),
     ]),
   ];
-  const ranges = to.batches(x, y);
+  const images = second ? [x, second] : [x];
+  const ranges = to.batches(...images, y);
+  const partsIn = (range: ImageRange): Part[] => images.map((image) => to.images(image, range));
   // What fits the first part of the batch, which is the largest, fits the others.
-  const texels = to.texels(to.images(x, ranges[0]), w);
+  const texels = to.texels({ joined: partsIn(ranges[0]) }, w);
   const form = chooseConvolve(traits, geometry, [ranges[0].count, quads(y) * 4, height, width], {
     texels,
     dtype: x.dtype,
     own,
-    reduction: quads(x) * 4,
+    reduction: images.reduce((sum, image) => sum + quads(image) * 4, 0),
   });
   if ('lower' in form) return form.lower();
   for (const range of ranges) {
-    const part = to.images(x, range);
+    const parts = partsIn(range);
     const blocks = Math.ceil((quads(y) * 4) / form.channels);
     let workgroups: readonly [number, number, number];
     if (form.shader === 'conv2dPlain') {
@@ -105,14 +120,26 @@ export function convolve(
       workgroups = [tiles[0], tiles[1], blocks * down * across];
     }
     const adds = ADDING.includes(form.shader);
+    const joins = JOINING.includes(form.shader);
+    const behind = { secondQuads: second ? quads(second) : 0, secondAt: second ? texelBytes(parts[0]) / 16 : 0 };
     const target = to.images(y, range);
     const shape = [range.count, ...y.shape.slice(1)];
     const summand = more && !adds ? to.scratch('summand', shape, 'image', y.dtype) : undefined;
     to.dispatch({
       shader: form.shader,
-      constants: { ...form.constants, ...storedAs(x, form.vector), MOMENTS: false, ...(adds ? { ADD: more } : {}) },
-      params: { batch: range.count, ...(form.tile ? sizes : general) },
-      bindings: { x: part, w, bias: bias ?? w, y: summand ?? target },
+      constants: {
+        ...form.constants,
+        ...storedAs(x, form.vector),
+        MOMENTS: false,
+        ...(adds ? { ADD: more } : {}),
+        ...(joins ? { JOINED: second !== undefined } : {}),
+      },
+      params: {
+        batch: range.count,
+        ...(form.tile ? sizes : general),
+        ...(joins ? behind : {}),
+      },
+      bindings: { x: second ? { joined: parts } : parts[0], w, bias: bias ?? w, y: summand ?? target },
       texels: texels ? ['x', 'w'] : [],
       workgroups,
     });
@@ -128,7 +155,7 @@ export interface FilterPart {
 }
 
 /** Where the weights of some input channels lie: a filter's reduction is its outermost axis, so they lie together. */
-export function filterPart(w: Tensor, { first, count }: FilterPart): Exclude<Binding, { arena: Arena }> {
+export function filterPart(w: Tensor, { first, count }: FilterPart): Part {
   const [out, channels, ...kernel] = w.shape;
   if (first === 0 && count === channels) return w;
   const bytes = (reduction: number): number => byteLength([out, reduction, ...kernel], w.layout);

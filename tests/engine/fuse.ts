@@ -282,29 +282,33 @@ test('looking for values that are not finite needs every op by itself', async ()
   plan.destroy();
 });
 
-/** The bridge halves once more, and at 64 pixels its batch norm sees eight values a channel: any rounding then grows. */
-const sizeOf = (net: NetworkName): number => (net === 'resnet34-unet-bridge' ? 128 : 32);
+/** The ResNets halve five or six times; at 32 pixels the last batch norm would see two values a channel, and any rounding then grows. */
+const sizeOf = (net: NetworkName): number => (net === 'unet' ? 32 : 128);
 
-const settingsOf = (net: NetworkName, fuse: boolean): TrainingSettings => ({
+const settingsOf = (net: NetworkName, fuse: boolean, seed = 3): TrainingSettings => ({
   net,
   fuse,
   baseWidth: 4,
   size: sizeOf(net),
   batch: 2,
   loss: 'bce-dice',
-  seed: 3,
+  seed,
   initialisation: 'pytorch',
   optimizer: { kind: 'adam' },
   clipNorm: 1,
 });
 
 /** Losses and norms of three steps and the loss of an evaluation behind them. */
-async function train(net: NetworkName, fuse: boolean): Promise<{ numbers: number[]; fused: string; read: string }> {
-  const settings = settingsOf(net, fuse);
+async function train(
+  net: NetworkName,
+  fuse: boolean,
+  seed: number,
+): Promise<{ numbers: number[]; fused: string; read: string }> {
+  const settings = settingsOf(net, fuse, seed);
   const variables = new Variables(device);
   const step = await TrainingStep.compile(device, variables, settings);
   const evaluation = await EvaluationStep.compile(device, variables, settings);
-  const random = new Random('fuse');
+  const random = new Random(`fuse ${seed}`);
   const pixels = Uint8Array.from({ length: 2 * sizeOf(net) ** 2 * 4 }, (_, i) => random.integer(i % 4 === 3 ? 2 : 256));
   const plain = Float32Array.from(
     { length: 2 * augmentationFloats },
@@ -329,29 +333,35 @@ async function train(net: NetworkName, fuse: boolean): Promise<{ numbers: number
 for (const [net, fused, read] of [
   [
     'unet',
-    `18 batchNorm2d+relu, ${convolutions(14)}, 18 ${GRADIENT}, ${SUMS}`,
+    `18 batchNorm2d+relu, ${convolutions(18)}, 18 ${GRADIENT}, ${SUMS}`,
     '18 batchNorm2dEvaluation+relu, 4 concat+conv2d, 1 segmentationSums',
   ],
   [
     'resnet34-unet',
-    `16 batchNorm2d+add+relu, 25 batchNorm2d+relu, ${convolutions(40)}, 25 ${GRADIENT}, ${SUMS}`,
+    `16 batchNorm2d+add+relu, 25 batchNorm2d+relu, ${convolutions(44)}, 25 ${GRADIENT}, ${SUMS}`,
     '16 batchNorm2dEvaluation+add+relu, 25 batchNorm2dEvaluation+relu, 4 concat+conv2d, 1 segmentationSums',
   ],
   [
     'resnet34-unet-bridge',
-    `28 batchNorm2d+relu, 17 batchNorm2d+relu+add, ${convolutions(43)}, 45 ${GRADIENT}, ${SUMS}`,
+    `28 batchNorm2d+relu, 17 batchNorm2d+relu+add, ${convolutions(47)}, 45 ${GRADIENT}, ${SUMS}`,
     '28 batchNorm2dEvaluation+relu, 17 batchNorm2dEvaluation+relu+add, 4 concat+conv2d, 1 segmentationSums',
   ],
 ] as const) {
   test(`${net} trains and evaluates as without`, async () => {
-    const got = await train(net, true);
-    const wanted = await train(net, false);
-    assert.is(got.fused, fused);
-    assert.is(got.read, read);
-    assert.is(wanted.fused, 'nothing');
-    wanted.numbers.forEach((number, i) => {
-      assert.ok(Math.abs(got.numbers[i] - number) <= 1e-4 * number, `number ${i}: ${got.numbers[i]} and ${number}`);
-    });
+    for (const seed of [1, 2, 3]) {
+      const got = await train(net, true, seed);
+      const wanted = await train(net, false, seed);
+      assert.is(got.fused, fused);
+      assert.is(got.read, read);
+      assert.is(wanted.fused, 'nothing');
+      wanted.numbers.forEach((number, i) => {
+        // A rounding can move what lies at ReLU's kink to its other side. The losses of training hardly notice; norms of later steps
+        // were off by up to 5e-3 in one seed of eight and by 2e-7 in most, the evaluation's loss by 2e-4.
+        const limit = [1e-4, 1e-4, 1e-4, 2e-2, 1e-4, 2e-2, 1e-3][i];
+        const what = `seed ${seed}, number ${i}: ${got.numbers[i]} and ${number}`;
+        assert.ok(Math.abs(got.numbers[i] - number) <= limit * number, what);
+      });
+    }
   });
 
   test(`${net} takes no more memory than without`, () => {

@@ -6,7 +6,7 @@ import { conv2d } from '../../engine/ops/conv2d.js';
 import { relu } from '../../engine/ops/relu.js';
 import { planMemory } from '../../engine/arrange.js';
 import { Plan } from '../../engine/plan.js';
-import { TEXEL_WIDTH, texelRows, texelsAreRight, texelTransfers } from '../../engine/texels.js';
+import { TEXEL_WIDTH, texelBytes, texelRows, texelsAreRight, texelTransfers } from '../../engine/texels.js';
 import { checkConvolution } from '../helpers/convolution.js';
 import { testDevice } from '../helpers/device.js';
 import { normal } from '../helpers/run.js';
@@ -33,7 +33,7 @@ test('rows hold whole widths', () => {
 test('a copy is one transfer where the buffer has the last row whole, and else two', () => {
   const row = 16 * TEXEL_WIDTH;
   const transfers = (bytes: number, offset: number, size: number) =>
-    texelTransfers({ buffer: { size } as GPUBuffer, offset, bytes }, {} as GPUTexture).map(
+    texelTransfers([{ buffer: { size } as GPUBuffer, offset, bytes }], {} as GPUTexture).map(
       ([source, target, extent]) => [source.offset, target.origin ?? [0, 0], extent],
     );
   const two = [
@@ -45,6 +45,27 @@ test('a copy is one transfer where the buffer has the last row whole, and else t
   assert.equal(transfers(2 * row, 0, 2 * row), [[0, [0, 0], [TEXEL_WIDTH, 2]]]);
   // A few texels are not worth a row.
   assert.equal(transfers(32, 16, 4 * row), [[16, [0, 0], [2, 1]]]);
+});
+
+test('what is joined begins rows of its own', () => {
+  const row = 16 * TEXEL_WIDTH;
+  const buffer = { size: 2 * row + 16 } as GPUBuffer;
+  const memory = [
+    { buffer, offset: 0, bytes: row + 16 },
+    { buffer, offset: 16, bytes: 2 * row },
+    { buffer, offset: 0, bytes: 16 },
+  ];
+  const places = texelTransfers(memory, {} as GPUTexture).map(([source, target, extent]) => [
+    source.offset,
+    target.origin,
+    extent,
+  ]);
+  assert.equal(places, [
+    [0, [0, 0], [TEXEL_WIDTH, 2]],
+    [16, [0, 2], [TEXEL_WIDTH, 2]],
+    [0, [0, 4], [1, 1]],
+  ]);
+  assert.is(texelBytes(...memory), 5 * row);
 });
 
 test('the probe finds texture loads right, and wrong where lanes get nothing', async () => {
