@@ -228,8 +228,10 @@ fn finishStatistics(@builtin(workgroup_id) group: vec3u, @builtin(local_invocati
   let biased = all.squares / all.count;
   mean_out[quad] = batchMean;
   variance_out[quad] = biased;
-  running_mean[quad] += (batchMean - running_mean[quad]) * params.momentum;
-  running_variance[quad] += (biased * params.unbiased - running_variance[quad]) * params.momentum;
+  let before = running_mean[quad];
+  let variation = running_variance[quad];
+  running_mean[quad] = before + (batchMean - before) * params.momentum;
+  running_variance[quad] = variation + (biased * params.unbiased - variation) * params.momentum;
 }
 
 @compute @workgroup_size(THREADS)
