@@ -22,7 +22,7 @@ const convolutions: Record<string, (node: Node) => [pixels: Tensor, filter: Tens
 
 /** How often ops over all parameters read or write a number a parameter: the arenas that they take. */
 const arenaPasses: Record<string, number> = {
-  gradientNorm: 1,
+  gradientSquares: 1,
   adam: 7,
   sgd: 5,
   movingAverage: 3,

@@ -34,8 +34,8 @@ export interface Steps {
   evaluation: EvaluationStep;
   variables: Variables;
   /** Submits one step, its photos uploaded. */
-  train(): void;
-  infer(): void;
+  train(on?: TrainingStep): void;
+  infer(on?: EvaluationStep): void;
 }
 
 /** @throws Error when the first step's loss is not finite */
@@ -49,8 +49,8 @@ export async function prepareSteps(device: Device, options: StepOptions): Promis
   const pixels = Uint8Array.from({ length: batch * size * size * 4 }, (_, i) => random.integer(i % 4 === 3 ? 3 : 256));
   const one = identityAugmentation();
   const parameters = Float32Array.from({ length: batch * one.length }, (_, i) => one[i % one.length]);
-  const train = () => training.run(pixels, parameters, 1e-4, 1);
-  const infer = () => evaluation.run(pixels, parameters);
+  const train = (on = training) => on.run(pixels, parameters, 1e-4, 1);
+  const infer = (on = evaluation) => on.run(pixels, parameters);
   train();
   const { loss } = await training.result();
   if (!Number.isFinite(loss)) throw new Error(`the loss of the first step is ${loss}`);
@@ -95,37 +95,60 @@ export async function benchStep(device: Device, steps: Steps, options: StepOptio
       live_bytes: plan.memory.peak,
       compile_ms: compile?.cold ?? null,
       compile_warm_ms: compile?.warm ?? null,
-      ...(await hostTimes(device, plan, i === 0 ? train : infer)),
+      ...(await (i === 0 ? hostTimes(device, training, train) : hostTimes(device, evaluation, infer))),
       adapter: device.description,
     });
   }
   return rows;
 }
 
+/** Plays the part of WebGPU and does nothing. */
+function silentDevice(): Device {
+  const nothing = () => {};
+  const pass = { setPipeline: nothing, setBindGroup: nothing, dispatchWorkgroups: nothing, end: nothing };
+  const encoder = { beginComputePass: () => pass, copyBufferToTexture: nothing, finish: () => encoder };
+  const gpu = { createCommandEncoder: () => encoder, queue: { submit: nothing, writeBuffer: nothing } };
+  return { gpu, check: nothing } as unknown as Device;
+}
+
 /**
  * Median milliseconds of the host's thread for one step, the photos' upload included. `host_ms`: until the adapter has its work,
  * which waits so long when it is idle. `host_total_ms`: all of it, submitting the rest and encoding the next step's commands while
- * the adapter works; on a software adapter the two compete for the processor.
+ * the adapter works; on a software adapter the two compete for the processor. `script_ms`: the part of that which is JavaScript, by
+ * steps whose calls of WebGPU are empty functions, each right behind a real one, which leaves the processor's caches to other things.
  *
  * A command buffer can be submitted once, so each step encodes anew: three calls a dispatch, 2.2 us in Dawn on its null backend
- * when nothing else runs, a texture's copy 2.7 us, a pass 1.7 us. A UNet's step of 285 dispatches, 125 copies and 78 passes takes
- * 1.1 ms so, 1.3 ms measured (null backend, two cores of a Zen 4), of which 0.4 ms is JavaScript; 0.2 ms would be 90 dispatches.
+ * when nothing else runs, a texture's copy 2.7 us, a pass 1.7 us. Encoding a training step takes 1.2 ms on an idle machine (UNet: 232
+ * dispatches, 137 copies, 83 passes; 2.3 ms for 408, 259 and 161 of a ResNet34-UNet; two cores of a Zen 4), of which 0.1 is JavaScript.
+ * Until an idle adapter has its work it is 0.13 ms, half of it the photos' copy (256 KiB) and a third the submit, most of which Dawn
+ * takes whatever is in it. A run's first steps take 0.05 ms more, until V8 has compiled what they call.
  */
-async function hostTimes(
+async function hostTimes<S extends TrainingStep | EvaluationStep>(
   device: Device,
-  plan: Plan,
-  step: () => void,
-): Promise<{ host_ms: number; host_total_ms: number }> {
-  const untilSubmitted: number[] = [];
-  const whole: number[] = [];
+  step: S,
+  run: (on: S) => void,
+): Promise<{ host_ms: number; host_total_ms: number; script_ms: number }> {
+  const { plan } = step;
+  const silentPlan = Object.create(plan, { device: { value: silentDevice() } }) as Plan;
+  const silent = Object.create(step, { plan: { value: silentPlan } }) as S;
+  // V8 has compiled what it runs so often, and met both kinds of objects.
+  for (let i = 0; i < 200; i++) run(silent);
+  const times = { untilSubmitted: [] as number[], whole: [] as number[], script: [] as number[] };
   for (let i = 0; i < 9; i++) {
     const start = performance.now();
-    step();
-    whole.push(performance.now() - start);
-    untilSubmitted.push(plan.submittedAt - start);
+    run(step);
+    times.whole.push(performance.now() - start);
+    times.untilSubmitted.push(plan.submittedAt - start);
     await device.wait(device.gpu.queue.onSubmittedWorkDone());
+    const startOfScript = performance.now();
+    run(silent);
+    times.script.push(performance.now() - startOfScript);
   }
-  return { host_ms: round3(median(untilSubmitted)), host_total_ms: round3(median(whole)) };
+  return {
+    host_ms: round3(median(times.untilSubmitted)),
+    host_total_ms: round3(median(times.whole)),
+    script_ms: round3(median(times.script)),
+  };
 }
 
 /** Where drivers keep compiled shaders: Mesa's and NVIDIA's variable. */

@@ -142,7 +142,7 @@ export async function step(flags: StepFlags): Promise<number> {
     checkpointActivations,
     skipCompile,
   };
-  const times = ['compile_ms', 'compile_warm_ms', 'host_ms', 'host_total_ms'];
+  const times = ['compile_ms', 'compile_warm_ms', 'host_ms', 'host_total_ms', 'script_ms'];
   const columns = [...COLUMNS, 'gpu', 'dispatches', 'peak_bytes', ...times];
   const compared = withOld(flags);
   await withDevice({ adapter, precision }, async (opened) => {

@@ -9,7 +9,7 @@
  */
 import type { Device } from './device.js';
 import type { Graph, Tensor } from './graph.js';
-import { type Gate, lossScaleSeed, lossScaleUpdate } from './ops/lossScale.js';
+import { lossScaleSeed, lossScaleUpdate } from './ops/lossScale.js';
 import { type Variable, Variables } from './variables.js';
 
 const FIRST = 65536;
@@ -57,9 +57,9 @@ export class LossScale {
     return lossScaleSeed(one, this.state);
   }
 
-  /** Records the scale's own step. @param norm of the scaled gradients, a vector [1] */
-  update(graph: Graph, norm: Tensor): Gate {
-    return lossScaleUpdate(graph, norm, this.state, { interval: this.interval, largest: LARGEST });
+  /** Records the scale's own step; see `lossScaleUpdate`. */
+  update(squares: Tensor): Tensor {
+    return lossScaleUpdate(squares, this.state, { interval: this.interval, largest: LARGEST });
   }
 
   destroy(): void {

@@ -3,10 +3,10 @@
  * one dispatch a chunk of memory, however many parameters there are. Semantics are PyTorch's (1.13), checked against
  * its values.
  */
-import type { Graph, Tensor } from './graph.js';
+import { type Graph, recordOne, type Tensor } from './graph.js';
 import type { LossScale } from './lossScale.js';
 import { ADAM_STATE, adamHyper, adamOp } from './ops/adam.js';
-import { gradientNorm } from './ops/gradientNorm.js';
+import { gradientSquares } from './ops/gradientSquares.js';
 import type { UpdateOptions } from './ops/overParameters.js';
 import { scale } from './ops/scale.js';
 import { SGD_STATE, sgdOp } from './ops/sgd.js';
@@ -40,10 +40,7 @@ export interface StepOptions {
 }
 
 export interface OptimizerStep {
-  /**
-   * The L2 norm of all gradients together before clipping, a vector [1]. Computed when it clips or the plan names it as
-   * an output.
-   */
+  /** The L2 norm of all gradients together before clipping and without the loss scale, a vector [1]. */
   norm: Tensor;
   /** The input that takes `hyperValues` before every step. */
   hyper: Tensor;
@@ -89,11 +86,10 @@ export function createOptimizer(settings: OptimizerSettings, variables: Variable
     if (clipNorm !== undefined && !(clipNorm > 0 && clipNorm < Infinity)) {
       throw new Error(`${settings.kind}: clipNorm is ${clipNorm}; a positive number is needed`);
     }
-    const made = gradientNorm(graph, variables, placed);
-    const { norm, gate } = lossScale?.update(graph, made) ?? { norm: made, gate: undefined };
+    const squares = gradientSquares(graph, variables, placed);
+    const gate = lossScale?.update(squares);
     const hyper = graph.input('optimizer.hyper', [4], 'vector');
-    const clip = clipNorm === undefined ? undefined : { norm, maximum: clipNorm };
-    update.record(graph, [hyper, ...placed, ...(clip ? [norm] : []), ...(gate ? [gate] : [])], { clip, gate });
+    const norm = update.record([hyper, squares, ...placed, ...(gate ? [gate] : [])], { clipNorm, gate });
     return { norm, hyper };
   };
   return {
@@ -112,9 +108,12 @@ export function createOptimizer(settings: OptimizerSettings, variables: Variable
   };
 }
 
+const NORM = { shape: [1], layout: 'vector', name: 'norm' } as const;
+
 interface Update {
   stateNames: readonly string[];
-  record(graph: Graph, inputs: readonly Tensor[], options: UpdateOptions): void;
+  /** @returns the norm */
+  record(inputs: readonly Tensor[], options: UpdateOptions): Tensor;
   hyperValues(learningRate: number, step: number): number[];
 }
 
@@ -133,8 +132,8 @@ function sgdUpdate(
   if (nesterov && momentum === 0) throw new Error('sgd: nesterov needs momentum');
   return {
     stateNames: momentum === 0 ? [] : [SGD_STATE],
-    record: (graph, inputs, options) =>
-      void graph.record(sgdOp, inputs, [], { variables, momentum, nesterov, weightDecay, ...options }),
+    record: (inputs, options) =>
+      recordOne(sgdOp, inputs, NORM, { variables, momentum, nesterov, weightDecay, ...options }),
     hyperValues: (learningRate) => [learningRate, 0, 0, 0],
   };
 }
@@ -148,8 +147,8 @@ function adamUpdate(settings: AdamSettings, variables: Variables): Update {
   inRange(kind, 'eps', eps, 1e-37, Infinity);
   return {
     stateNames: Object.values(ADAM_STATE),
-    record: (graph, inputs, options) =>
-      void graph.record(adamOp, inputs, [], {
+    record: (inputs, options) =>
+      recordOne(adamOp, inputs, NORM, {
         variables,
         betas,
         weightDecay: kind === 'adamw' ? 0 : weightDecay,

@@ -2,8 +2,9 @@
  * A plan executes a graph: it fixes order, kernels and memory once, and replays them for every step with new data.
  * Training steps, evaluation steps and gradient tests are all plans.
  */
-import { arrange, type PlanOptions } from './arrange.js';
+import { arrange, type Arrangement, type PlanOptions, storagesOf } from './arrange.js';
 import { bind, makeTexels, packUniforms, placeOf, type Places, requestOf } from './bind.js';
+import { Commands, type Timestamps } from './commands.js';
 import type { Device } from './device.js';
 import { compileAll } from './firstUse.js';
 import type { Graph, Node, Tensor } from './graph.js';
@@ -11,42 +12,48 @@ import { fromHalves, pack, toHalves, unpack } from './layout.js';
 import type { Dispatch, Storage } from './lowering.js';
 import type { MemoryReport } from './memory.js';
 import { firstNonFinite, type NonFinite, type NumericsChecks } from './numerics.js';
-import type { TexelTransfer } from './texels.js';
 
-interface Command {
+/** What profiles show of a dispatch. */
+interface Described {
   /** The recorded call that it belongs to; undefined for what checks and tests put in between. */
   source: Node | undefined;
   shader: string;
   /** What is baked into it. */
   constants: Dispatch['constants'];
-  pipeline: GPUComputePipeline;
-  bindGroup: GPUBindGroup;
-  workgroups: readonly [number, number, number];
-  /** What this dispatch reads from textures. */
+  /** What it reads from textures. */
   texels: readonly string[];
-  /** What fills textures before. */
-  transfers: readonly TexelTransfer[];
-}
-
-/** Where a dispatch's begin and end are written. */
-interface Timestamps {
-  querySet: GPUQuerySet;
-  begin: number;
-  end: number;
 }
 
 interface RunOptions {
+  /** Adds to the counts of `checkNumerics` instead of beginning anew: the runs before belong to this one. */
   goOn?: boolean;
+  /** Called when the adapter has its first dispatches: it may write inputs that only later ones read. */
+  meanwhile?: () => void;
+  /** Where to write when each dispatch, with the copies that it needs, began and ended; each is then a pass of its own. */
   timestamps?: (dispatch: number) => Timestamps;
 }
 
 const STORAGE = () => GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
 
 /**
- * Dispatches that are submitted before the others: of a net's step the photos' augmentation and the first convolution, which take
- * longer than submitting the rest (0.4 ms for 285 dispatches, llvmpipe); 16 of them keep an idle adapter waiting 0.05 ms longer.
+ * Dispatches that are submitted before the others, at most, and none behind a copy into a texture, which begins another pass: of a
+ * net's step the photos' augmentation. It takes longer than submitting the rest (1.6 ms against 0.5 for 232 dispatches of a UNet's
+ * training and 0.9 for 408 of a ResNet34-UNet's, llvmpipe), and 6 of them with a copy keep an idle adapter waiting 0.02 ms longer.
  */
-const HEAD = 6;
+const HEAD = 4;
+
+/** What is submitted first: the number of dispatches, and what they read or write. */
+interface Head {
+  count: number;
+  uses: ReadonlySet<Storage>;
+}
+
+function headOf({ dispatches, checks }: Arrangement, { beforeTransfers }: Commands): Head {
+  // Checks look at all inputs before the first dispatch.
+  const count = checks ? 0 : Math.min(HEAD, beforeTransfers);
+  const bindings = dispatches.slice(0, count).flatMap((dispatch) => Object.values(dispatch.bindings));
+  return { count, uses: new Set(bindings.flatMap(storagesOf)) };
+}
 
 export class Plan {
   /** When the adapter could begin with the last step, by `performance.now()`. */
@@ -54,10 +61,15 @@ export class Plan {
   /** The next step's commands. */
   private ahead?: readonly GPUCommandBuffer[];
   private runs = 0;
+  /** The head of a step is submitted, and the rest is not. */
+  private begun = false;
 
   private constructor(
     readonly device: Device,
-    private readonly commands: readonly Command[],
+    /** In order. */
+    readonly dispatches: readonly Described[],
+    private readonly commands: Commands,
+    private readonly head: Head,
     private readonly places: Places,
     private readonly owned: readonly (GPUBuffer | GPUTexture)[],
     private readonly checks: NumericsChecks | undefined,
@@ -101,27 +113,27 @@ export class Plan {
       const texels = makeTexels(device, arrangement.texels, arrangement.textures, places);
       owned.push(...texels.textures);
       const uniforms = packUniforms(device, dispatches, own);
-      const commands = dispatches.map((dispatch, i) => ({
-        source: dispatch.source,
-        shader: dispatch.shader,
-        constants: dispatch.constants,
-        pipeline: pipelines[i].pipeline,
-        bindGroup: bind(device, dispatch, pipelines[i], places, uniforms[i], texels.viewsOf(dispatch)),
-        workgroups: dispatch.workgroups,
-        texels: dispatch.texels ?? [],
-        transfers: texels.transfersBefore(i),
+      const commands = new Commands(
+        dispatches.map((dispatch, i) => ({
+          pipeline: pipelines[i].pipeline,
+          bindGroup: bind(device, dispatch, pipelines[i], places, uniforms[i], texels.viewsOf(dispatch)),
+          workgroups: dispatch.workgroups,
+          transfers: texels.transfersBefore(i),
+        })),
+      );
+      const described = dispatches.map(({ source, shader, constants, texels = [] }) => ({
+        source,
+        shader,
+        constants,
+        texels,
       }));
-      return new Plan(device, commands, places, owned, checks, memory, fused, recomputed, compileMs);
+      const head = headOf(arrangement, commands);
+      return new Plan(device, described, commands, head, places, owned, checks, memory, fused, recomputed, compileMs);
     });
   }
 
   get dispatchCount(): number {
-    return this.commands.length;
-  }
-
-  /** What is dispatched, in order, for profiles. */
-  get dispatches(): readonly Pick<Command, 'source' | 'shader' | 'constants' | 'texels'>[] {
-    return this.commands;
+    return this.commands.count;
   }
 
   /**
@@ -132,6 +144,9 @@ export class Plan {
   write(input: Tensor, values: ArrayLike<number> | Uint8Array): void {
     const place = this.places.of.get(input);
     if (!place || input.producer || input.variable) throw new Error(`${input} is not an input of this plan`);
+    if (this.begun && this.head.uses.has(input)) {
+      throw new Error(`${input} is read by dispatches that are submitted already; write it before run`);
+    }
     if (input.layout === 'words' && values instanceof Uint8Array) {
       if (values.byteLength !== place.bytes)
         throw new Error(`${input}: ${values.byteLength} bytes given, ${place.bytes} needed`);
@@ -145,63 +160,36 @@ export class Plan {
     this.device.gpu.queue.writeBuffer(place.buffer, 0, stored as Float32Array<ArrayBuffer>);
   }
 
-  /**
-   * Submits one step.
-   * @param goOn adds to the counts of `checkNumerics` instead of beginning anew: the runs before belong to this one
-   * @param timestamps where to write when each dispatch, with the copies that it needs, began and ended; each is then a pass of its own
-   */
+  /** Submits one step. */
   run(options: RunOptions = {}): void {
     this.device.check();
     const usual = !options.timestamps && !this.checks;
     const [head, rest] = (usual && this.ahead) || this.encode(options);
+    if (usual) this.ahead = undefined;
     this.device.gpu.queue.submit([head]);
     this.submittedAt = performance.now();
+    if (options.meanwhile) {
+      this.begun = true;
+      try {
+        options.meanwhile();
+      } finally {
+        this.begun = false;
+      }
+    }
     this.device.gpu.queue.submit([rest]);
     // A command buffer can be submitted once. The next ones are encoded while the adapter works on these, and what changes from
     // step to step comes through buffers; a plan that has run twice will run again.
-    if (usual) this.ahead = this.runs++ > 0 ? this.encode({}) : undefined;
+    if (usual && this.runs++ > 0) this.ahead = this.encode({});
   }
 
   /** Submitting takes time by the dispatch, so the adapter gets a few first and the rest while it works. */
-  private encode(options: RunOptions): GPUCommandBuffer[] {
-    return [this.encodePart(0, HEAD, options), this.encodePart(HEAD, this.commands.length, { ...options, goOn: true })];
-  }
-
-  private encodePart(first: number, end: number, { goOn = false, timestamps }: RunOptions): GPUCommandBuffer {
-    const encoder = this.device.gpu.createCommandEncoder();
-    if (this.checks && !goOn) encoder.clearBuffer(this.places.of.get(this.checks.report)!.buffer);
-    let pass: GPUComputePassEncoder | undefined;
-    for (let i = first; i < Math.min(end, this.commands.length); i++) {
-      const { pipeline, bindGroup, workgroups, transfers } = this.commands[i];
-      const time = timestamps?.(i);
-      if (transfers.length > 0) {
-        pass?.end();
-        pass = undefined;
-        if (time) {
-          const timestampWrites = { querySet: time.querySet, beginningOfPassWriteIndex: time.begin };
-          encoder.beginComputePass({ timestampWrites }).end();
-        }
-        for (const transfer of transfers) encoder.copyBufferToTexture(...transfer);
-      }
-      pass ??= encoder.beginComputePass(
-        time && {
-          timestampWrites: {
-            querySet: time.querySet,
-            beginningOfPassWriteIndex: transfers.length > 0 ? undefined : time.begin,
-            endOfPassWriteIndex: time.end,
-          },
-        },
-      );
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, bindGroup);
-      pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2]);
-      if (timestamps) {
-        pass.end();
-        pass = undefined;
-      }
-    }
-    pass?.end();
-    return encoder.finish();
+  private encode({ goOn, timestamps }: RunOptions): readonly GPUCommandBuffer[] {
+    const { commands, head, checks, device } = this;
+    const encoders = [device.gpu.createCommandEncoder(), device.gpu.createCommandEncoder()];
+    if (checks && !goOn) encoders[0].clearBuffer(this.places.of.get(checks.report)!.buffer);
+    commands.encode(encoders[0], 0, head.count, timestamps);
+    commands.encode(encoders[1], head.count, commands.count, timestamps);
+    return encoders.map((encoder) => encoder.finish());
   }
 
   /** The values of outputs (or inputs) after the steps submitted so far, in the plain order. */

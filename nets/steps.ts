@@ -256,9 +256,12 @@ export class TrainingStep {
   run(pixels: Uint8Array, parameters: Float32Array, learningRate: number, step: number): void {
     const { plan, updatePlan, microBatches: parts, optimizer, settings } = this;
     const { inputs, dropoutSeed, accumulation, hyper, emaDecay } = this.recorded;
-    const last = updatePlan ?? plan;
-    last.write(hyper, optimizer.hyperValues(learningRate, step));
-    if (emaDecay) last.write(emaDecay, [movingAverageDecay(settings.ema!, step)]);
+    // Only the update reads these, and the adapter has work until then.
+    const meanwhile = () => {
+      const last = updatePlan ?? plan;
+      last.write(hyper, optimizer.hyperValues(learningRate, step));
+      if (emaDecay) last.write(emaDecay, [movingAverageDecay(settings.ema!, step)]);
+    };
     this.countsOfParts = [];
     for (let part = 0; part < parts; part++) {
       if (part > 0) this.countsOfParts.push(this.readCounts());
@@ -266,7 +269,7 @@ export class TrainingStep {
       plan.write(inputs.parameters, partOf(parameters, part, parts));
       if (dropoutSeed) plan.write(dropoutSeed, parts > 1 ? [settings.seed, step, part] : [settings.seed, step]);
       if (accumulation) plan.write(accumulation.control, [part === 0 ? 0 : 1, 1 / parts]);
-      plan.run({ goOn: part > 0 });
+      plan.run({ goOn: part > 0, meanwhile: part === parts - 1 ? meanwhile : undefined });
     }
     updatePlan?.run();
   }

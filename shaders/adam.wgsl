@@ -1,5 +1,6 @@
 // Adam, AdamW and RAdam over `count` vec4f of a chunk of the arenas, in place:
-//   GATED: g = g * gate.x, and nothing changes where gate.y is 0
+//   norm = sqrt(the sum of squares), of all chunks; the dispatch over the first one reports it
+//   GATED: g = g * gate.x, norm = norm * gate.x, and nothing changes where gate.y is 0
 //   CLIP: g = g * min(1, clipNorm / (norm + 1e-6)), written back, as torch.nn.utils.clip_grad_norm_ does
 //   g' = g + weightDecay * p
 //   m = beta1 * m + (1 - beta1) * g'
@@ -7,11 +8,12 @@
 //   p = p - hyper.x * p - hyper.y * m / (hyper.z * sqrt(v) + hyper.w)
 // hyper is made by `adamHyper` (engine/ops/adam.ts), which says what it holds for each optimizer; hyper.w > 0. 1 - beta
 // comes from the host, where it is taken in float64. Where variables leave space everything is zero and stays zero.
-// Invocation `part` of `parts` takes the vec4f part, part + parts, ...; workgroups of 64 folded over x and y.
+// A workgroup takes THREADS * RUN vec4f that lie together, an invocation every THREADS-th of them; workgroups folded over x and y.
+// `squares` are gradientSquares' sums.
 
 struct Params {
   count: u32,
-  parts: u32,
+  chunk: u32,
   beta1: f32,
   beta2: f32,
   restOfBeta1: f32,
@@ -26,32 +28,53 @@ struct Params {
 @group(0) @binding(3) var<storage, read> hyper: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> m: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> v: array<vec4f>;
-@group(0) @binding(6) var<storage, read> norm: array<vec4f>;
-@group(0) @binding(7) var<storage, read> gate: array<vec4f>;
+@group(0) @binding(6) var<storage, read> squares: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> norm: array<vec4f>;
+@group(0) @binding(8) var<storage, read> gate: array<vec4f>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let part = id.x + id.y * groups.x * 64;
-  if (part >= params.parts) {
-    return;
+fn normOfAll() -> f32 {
+  var sum = vec4f();
+  for (var i = 0u; i < arrayLength(&squares); i++) {
+    sum += squares[i];
   }
+  return sqrt(sum.x + sum.y + sum.z + sum.w);
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let start = (group.x + group.y * groups.x) * ${THREADS * RUN}u + lane;
+  let reports = params.chunk == 0 && start == 0;
   let h = hyper[0];
+  var factor = 1.0;
+#if GATED
+  factor = gate[0].x;
+#end
+  if (CLIP || reports) {
+    let whole = normOfAll() * factor;
+    if (reports) {
+      norm[0] = vec4f(whole, 0, 0, 0);
+    }
+#if CLIP
+    factor *= min(1.0, params.clipNorm / (whole + 1e-6));
+#end
+  }
 #if GATED
   if (gate[0].y == 0) {
     return;
   }
 #end
-#if CLIP
-  let clip = min(1.0, params.clipNorm / (norm[0].x + 1e-6));
-#end
-  for (var i = part; i < params.count; i += params.parts) {
+  let end = min(start + ${THREADS * RUN}u, params.count);
+  for (var i = start; i < end; i += THREADS) {
     let p = parameter[i];
     var g = gradient[i];
-#if GATED
-    g *= gate[0].x;
+#if GATED || CLIP
+    g *= factor;
 #end
 #if CLIP
-    g *= clip;
     gradient[i] = g;
 #end
     g += params.weightDecay * p;

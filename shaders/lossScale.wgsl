@@ -2,8 +2,8 @@
 //
 // state  scale, good steps since it last changed, skipped steps in all
 // makeSeed:  seed = one * scale: what differentiation begins with
-// update:  from the norm of the scaled gradients, which is finite only if all of them are:
-//          gate = 1 / scale, and 1 where they are finite, else 0;  unscaled = norm / scale
+// update:  from the squares of the scaled gradients (gradientSquares), whose sum is finite only if all of them are:
+//          gate = 1 / scale, and 1 where they are finite, else 0
 //          finite: after `interval` steps in a row the scale doubles, up to `largest`;  else: it halves, one more skipped
 // WGSL may assume that numbers are finite, so only the bits tell. Assign; state is changed in place. One invocation each.
 
@@ -16,10 +16,9 @@ struct Params {
 @group(0) @binding(1) var<storage, read> one: array<vec4f>;
 @group(0) @binding(2) var<storage, read> scale: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> seed: array<vec4f>;
-@group(0) @binding(4) var<storage, read> norm: array<vec4f>;
+@group(0) @binding(4) var<storage, read> squares: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> state: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> gate: array<vec4f>;
-@group(0) @binding(7) var<storage, read_write> unscaled: array<vec4f>;
 
 @compute @workgroup_size(1)
 fn makeSeed() {
@@ -29,9 +28,13 @@ fn makeSeed() {
 @compute @workgroup_size(1)
 fn update() {
   let before = state[0];
-  let finite = (bitcast<u32>(norm[0].x) & 0x7f800000) != 0x7f800000;
+  var sum = vec4f();
+  for (var i = 0u; i < arrayLength(&squares); i++) {
+    sum += squares[i];
+  }
+  let all = sum.x + sum.y + sum.z + sum.w;
+  let finite = (bitcast<u32>(all) & 0x7f800000) != 0x7f800000;
   gate[0] = vec4f(1 / before.x, f32(finite), 0, 0);
-  unscaled[0] = vec4f(norm[0].x / before.x, 0, 0, 0);
   var after = before;
   if (!finite) {
     after = vec4f(before.x * 0.5, 0, before.z + 1, 0);

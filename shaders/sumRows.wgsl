@@ -1,7 +1,7 @@
 // One pass of a long sum: rows of `length` vec4f, each with `inner` sums beside each other, become rows of `parts`.
 //   y[row][part][i] = scale * (x[row][part][i] + x[row][part + parts][i] + x[row][part + 2 parts][i] + ...), in that
 //   order
-// ACROSS: the four lanes are added too; y holds the sum in its first lane and zeros in the others. ROOT: y holds square roots.
+// ACROSS: the four lanes are added too; y holds the sum in its first lane and zeros in the others.
 //
 // x  [rows][length][inner];  y  [...][parts][inner], assigned from row `firstRow` on
 // One invocation a vec4f of y, workgroups of 64 folded over x and y. Neighbours read neighbouring vec4f.
@@ -35,9 +35,5 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 #if ACROSS
   sum = vec4f(sum.x + sum.y + sum.z + sum.w, 0, 0, 0);
 #end
-#if ROOT
-  y[((params.firstRow + row) * params.parts + part) * params.inner + i] = sqrt(sum * params.scale);
-#else
   y[((params.firstRow + row) * params.parts + part) * params.inner + i] = sum * params.scale;
-#end
 }

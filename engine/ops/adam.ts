@@ -3,7 +3,7 @@ import type { Lowering } from '../lowering.js';
 import type { Variables } from '../variables.js';
 import { overParameters, type UpdateOptions } from './overParameters.js';
 
-/** Inputs: hyper (see `adamHyper`), the gradients, the norm when `clip` is set, and the gate where there is one. */
+/** Inputs: hyper (see `adamHyper`), the squares, the gradients, and the gate where there is one. Output: the norm. */
 interface Attributes extends UpdateOptions {
   variables: Variables;
   betas: readonly [number, number];
@@ -18,13 +18,15 @@ export const adamOp: Op<Attributes> = {
   name: 'adam',
   effect: true,
   lower(node, to: Lowering) {
-    const { variables, betas, weightDecay, clip, gate } = node.attributes;
+    const { variables, betas, weightDecay, clipNorm, gate } = node.attributes;
     overParameters(to, 'adam', variables, {
       constants: {},
       params: { beta1: betas[0], beta2: betas[1], restOfBeta1: 1 - betas[0], restOfBeta2: 1 - betas[1], weightDecay },
       state: ADAM_STATE,
       hyper: node.inputs[0],
-      clip,
+      squares: node.inputs[1],
+      norm: node.outputs[0],
+      clipNorm,
       gate,
     });
   },

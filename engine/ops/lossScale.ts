@@ -1,4 +1,4 @@
-import { type Graph, type Op, recordOne, type Tensor } from '../graph.js';
+import { type Op, recordOne, type Tensor } from '../graph.js';
 import type { Variable } from '../variables.js';
 
 /** Good steps in a row after which the scale doubles, and where it stops doubling. */
@@ -21,16 +21,16 @@ export const lossScaleSeedOp: Op = {
   },
 };
 
-/** [norm, state] to [gate, unscaled norm]; state is changed. */
+/** [squares, state] to [gate]; state is changed. */
 export const lossScaleUpdateOp: Op<Attributes> = {
   name: 'lossScaleUpdate',
   effect: true,
-  lower({ inputs: [norm, state], outputs: [gate, unscaled], attributes }, to) {
+  lower({ inputs: [squares, state], outputs: [gate], attributes }, to) {
     to.dispatch({
       shader: 'lossScale',
       entry: 'update',
       params: { ...attributes },
-      bindings: { norm, state, gate, unscaled },
+      bindings: { squares, state, gate },
       workgroups: [1, 1, 1],
     });
   },
@@ -40,26 +40,15 @@ export const lossScaleUpdateOp: Op<Attributes> = {
 export const lossScaleSeed = (one: Tensor, state: Variable): Tensor =>
   recordOne(lossScaleSeedOp, [one, one.graph.read(state)], { shape: [1], layout: 'vector' }, {});
 
-/** What an optimizer's kernel takes: [1 / scale, 1], or [1 / scale, 0] where the step is to be skipped. */
-export interface Gate {
-  gate: Tensor;
-  /** Of the gradients without the scale; not finite where one of them is not. */
-  norm: Tensor;
-}
-
 /**
  * Moves the scale on after a step's gradients.
- * @param norm of the scaled gradients, a vector [1]
+ * @param squares of the scaled gradients, as `gradientSquares` gives them
+ * @returns the gate that an optimizer's kernel takes, a vector [2]: [1 / scale, 1], or [1 / scale, 0] where the step is to be skipped
  */
-export function lossScaleUpdate(graph: Graph, norm: Tensor, state: Variable, attributes: Attributes): Gate {
-  const [gate, unscaled] = graph.record(
+export const lossScaleUpdate = (squares: Tensor, state: Variable, attributes: Attributes): Tensor =>
+  recordOne(
     lossScaleUpdateOp,
-    [norm, graph.read(state)],
-    [
-      { shape: [2], layout: 'vector', name: 'gate' },
-      { shape: [1], layout: 'vector', name: 'norm' },
-    ],
+    [squares, squares.graph.read(state)],
+    { shape: [2], layout: 'vector', name: 'gate' },
     attributes,
   );
-  return { gate, norm: unscaled };
-}

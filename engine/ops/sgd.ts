@@ -3,7 +3,7 @@ import type { Lowering } from '../lowering.js';
 import type { Variables } from '../variables.js';
 import { overParameters, type UpdateOptions } from './overParameters.js';
 
-/** Inputs: hyper (the learning rate first), the gradients, the norm when `clip` is set, and the gate where there is one. */
+/** Inputs: hyper (the learning rate first), the squares, the gradients, and the gate where there is one. Output: the norm. */
 interface Attributes extends UpdateOptions {
   variables: Variables;
   momentum: number;
@@ -18,13 +18,15 @@ export const sgdOp: Op<Attributes> = {
   name: 'sgd',
   effect: true,
   lower(node, to: Lowering) {
-    const { variables, momentum, nesterov, weightDecay, clip, gate } = node.attributes;
+    const { variables, momentum, nesterov, weightDecay, clipNorm, gate } = node.attributes;
     overParameters(to, 'sgd', variables, {
       constants: { MOMENTUM: momentum !== 0, NESTEROV: nesterov },
       params: { momentum, weightDecay },
       state: momentum !== 0 ? { velocity: SGD_STATE } : {},
       hyper: node.inputs[0],
-      clip,
+      squares: node.inputs[1],
+      norm: node.outputs[0],
+      clipNorm,
       gate,
     });
   },

@@ -28,13 +28,12 @@ export interface Rows {
 }
 
 /**
- * Multiplied by `scale`; with `across` the four lanes are added too, and the sum is a scalar in the first lane, or its square root
- * with `root`. The first row's sum goes into the target's row `firstRow`, default 0.
+ * Multiplied by `scale`; with `across` the four lanes are added too, and the sum is a scalar in the first lane. The
+ * first row's sum goes into the target's row `firstRow`, default 0.
  */
 export interface SumOptions {
   scale?: number;
   across?: boolean;
-  root?: boolean;
   firstRow?: number;
 }
 
@@ -59,13 +58,13 @@ function pass(
   { sources, length, inner = 1 }: Rows,
   parts: number,
   target: Storage,
-  { scale = 1, across = false, root = false, firstRow = 0 }: SumOptions,
+  { scale = 1, across = false, firstRow = 0 }: SumOptions,
 ): void {
   let row = firstRow;
   for (const source of sources) {
     to.dispatch({
       shader: 'sumRows',
-      constants: { ACROSS: across, ROOT: root },
+      constants: { ACROSS: across },
       params: { rows: source.rows, length, inner, parts, firstRow: row, scale },
       bindings: { x: source.binding, y: target },
       workgroups: to.flat(source.rows * parts * inner),

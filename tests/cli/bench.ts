@@ -158,7 +158,7 @@ test('step: keys, profile and trace', () =>
     );
     const more = ['net', 'base_width', 'size', 'batch', 'precision', 'images_per_second', 'dispatches', 'peak_bytes'];
     for (const measured of rows) {
-      for (const key of [...KEYS, ...more, 'compile_ms', 'compile_warm_ms', 'host_ms', 'host_total_ms']) {
+      for (const key of [...KEYS, ...more, 'compile_ms', 'compile_warm_ms', 'host_ms', 'host_total_ms', 'script_ms']) {
         assert.ok(measured[key] !== undefined, `${key} is missing`);
       }
     }

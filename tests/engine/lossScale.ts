@@ -8,6 +8,8 @@ import { createOptimizer, type OptimizerSettings } from '../../engine/optimizers
 import { Plan } from '../../engine/plan.js';
 import { Variables } from '../../engine/variables.js';
 import { testDevice } from '../helpers/device.js';
+import { smallBindings } from '../helpers/pass.js';
+import { normal } from '../helpers/run.js';
 
 const device = await testDevice();
 const test = suite('lossScale');
@@ -86,6 +88,43 @@ for (const settings of [{ kind: 'sgd', momentum: 0.9 }, { kind: 'adam' }] as con
     run.end();
   });
 }
+
+test('what is not finite in one chunk of memory skips all of them', async () => {
+  const small = smallBindings(device, 256);
+  const variables = new Variables(small);
+  const lossScale = new LossScale(small, 100);
+  const parameters = ['a', 'b', 'c'].map((name) =>
+    variables.declare(name, [50], 'vector', true, () => normal([50], name)),
+  );
+  const graph = new Graph();
+  const made = createOptimizer({ kind: 'adam' }, variables);
+  const { norm, hyper } = made.update(graph, [], { clipNorm: 1, lossScale });
+  const state = lossScale.tensor(graph);
+  const plan = await Plan.compile(small, graph, { outputs: [norm], poison: true });
+  assert.is(variables.arena('gradient').chunks.length, 3);
+  const before = await variables.read('parameters');
+  plan.write(hyper, made.hyperValues(0.1, 1));
+  for (const [i, name] of ['c', 'a', undefined].entries()) {
+    for (const parameter of parameters) {
+      const values = new Float32Array(50).fill(65536);
+      if (parameter.name === name) values[49] = NaN;
+      variables.set(parameter, values, variables.arena('gradient'));
+    }
+    plan.run();
+    const [[got], scales] = await plan.read(norm, state);
+    if (name) assert.not.ok(Number.isFinite(got), `${name}: ${got}`);
+    // The scale was halved twice before.
+    else assert.ok(Math.abs(got / (4 * Math.sqrt(150)) - 1) <= 2e-7, `${got}`);
+    const skippedSteps = name ? i + 1 : 2;
+    assert.equal(LossScale.read(scales), { scale: 65536 / 2 ** skippedSteps, goodSteps: name ? 0 : 1, skippedSteps });
+    const after = await variables.read('parameters');
+    if (name) assert.equal(after, before);
+    else parameters.forEach((parameter) => assert.not.equal(after.get(parameter.name), before.get(parameter.name)));
+  }
+  plan.destroy();
+  variables.destroy();
+  lossScale.destroy();
+});
 
 test('the scale doubles after as many good steps as it is told, up to 2^24, and the seed follows', async () => {
   const run = await optimizer({ kind: 'sgd' }, undefined, 3);

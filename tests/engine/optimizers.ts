@@ -84,6 +84,77 @@ test('the norm is that of all gradients together, before clipping; two runs give
   assert.equal(await train(device, { kind: 'adam' }, 0.5), once);
 });
 
+test('norm, clipping and update are two dispatches a chunk; several workgroups do what float64 does', async () => {
+  // More than 2048 vec4f a workgroup of eight invocations, and a rest.
+  const sizes = [20011, 9001];
+  const start = sizes.map((size, i) => normal([size], `p${i}`));
+  const given = sizes.map((size, i) => normal([size], `d${i}`));
+  const length = Math.sqrt(given.flatMap((values) => [...values]).reduce((sum, g) => sum + g * g, 0));
+  const clip = 2 / (length + 1e-6);
+  /** With the workgroups of a graphics card. */
+  const card: Device = Object.assign(Object.create(device), { traits: { ...device.traits, cpu: false } });
+  /** The first step. */
+  const updates: Record<string, (p: number, g: number) => number> = {
+    sgd: (p, g) => p - 0.1 * g * clip,
+    adam: (p, g) => p - (0.1 * g * clip) / (Math.abs(g * clip) + 1e-8),
+  };
+  for (const kind of ['sgd', 'adam'] as const) {
+    for (const [on, count] of [
+      [device, 1],
+      [smallBindings(device, 80128), 2],
+      [card, 1],
+    ] as const) {
+      const variables = new Variables(on);
+      const parameters = sizes.map((size, i) => variables.declare(`p${i}`, [size], 'vector', true, () => start[i]));
+      const graph = new Graph();
+      const optimizer = createOptimizer({ kind }, variables);
+      const { norm, hyper } = optimizer.update(graph, [], { clipNorm: 2 });
+      const plan = await Plan.compile(on, graph, { outputs: [norm], poison: true });
+      assert.is(variables.arena('gradient').chunks.length, count);
+      assert.is(plan.dispatches.filter(({ source }) => source).length, 2 * count);
+      parameters.forEach((parameter, i) => variables.set(parameter, given[i], variables.arena('gradient')));
+      plan.write(hyper, optimizer.hyperValues(0.1, 1));
+      plan.run();
+      assertClose('norm', (await plan.read(norm))[0], [length], 2e-7);
+      const [after, clipped] = [await variables.read('parameters'), await variables.read('gradient')];
+      parameters.forEach(({ name }, i) => {
+        const expected = start[i].map((p, k) => updates[kind](p, given[i][k]));
+        assertClose(`${kind} ${name}`, after.get(name)!, expected, 1e-6);
+        assertClose(
+          `clipped ${name}`,
+          clipped.get(name)!,
+          given[i].map((g) => g * clip),
+          1e-6,
+        );
+      });
+      plan.destroy();
+      variables.destroy();
+    }
+  }
+});
+
+test('a gradient that is not finite gives a norm that is not', async () => {
+  for (const kind of ['sgd', 'adam'] as const) {
+    for (const clipNorm of [undefined, 1]) {
+      for (const bad of [NaN, Infinity, -Infinity, 1e20]) {
+        const variables = new Variables(device);
+        const [, b] = declare(variables);
+        const graph = new Graph();
+        const optimizer = createOptimizer({ kind }, variables);
+        const { norm, hyper } = optimizer.update(graph, [], { clipNorm });
+        const plan = await Plan.compile(device, graph, { outputs: [norm], poison: true });
+        variables.set(b, new Float32Array(13).fill(bad, 12), variables.arena('gradient'));
+        plan.write(hyper, optimizer.hyperValues(0.1, 1));
+        plan.run();
+        const [[got]] = await plan.read(norm);
+        assert.not.ok(Number.isFinite(got), `${kind}, clipNorm ${clipNorm}, ${bad}: ${got}`);
+        plan.destroy();
+        variables.destroy();
+      }
+    }
+  }
+});
+
 test('without momentum SGD keeps no state', () => {
   const variables = new Variables(device);
   declare(variables);

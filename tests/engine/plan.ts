@@ -76,6 +76,35 @@ test('steps that are encoded ahead, and cut in two, take what was written last',
   plan.destroy();
 });
 
+test('what later dispatches read may be written when the first are submitted, and nothing else', async () => {
+  const graph = new Graph();
+  const x = graph.input('x', [1, 1, 1, 3]);
+  const late = graph.input('late', [1, 1, 1, 3]);
+  let y: Tensor = x;
+  for (let i = 0; i < 4; i++) y = relu(y);
+  y = add(y, late);
+  const plan = await Plan.compile(device, graph, { outputs: [y] });
+  for (let step = 1; step <= 4; step++) {
+    plan.write(x, [step, 2, 3]);
+    plan.run({ meanwhile: () => plan.write(late, [10, 20, step]) });
+    assert.equal([...(await plan.read(y))[0]], [step + 10, 22, 3 + step]);
+  }
+  assert.throws(
+    () => plan.run({ meanwhile: () => plan.write(x, [0, 0, 0]) }),
+    /x \[1, 1, 1, 3\] is read by dispatches that are submitted already; write it before run/,
+  );
+  plan.write(x, [5, 6, 7]);
+  plan.run();
+  assert.equal([...(await plan.read(y))[0]], [15, 26, 11]);
+  plan.destroy();
+  // Checks look at all inputs first, so all are in time.
+  const checked = await Plan.compile(device, graph, { outputs: [y], checkNumerics: true });
+  checked.write(late, [0, 0, 0]);
+  checked.run({ meanwhile: () => checked.write(x, [1, NaN, 3]) });
+  assert.is((await checked.firstNonFinite())!.sources[0].value, 'the input x [1, 1, 1, 3]');
+  checked.destroy();
+});
+
 test('the memory of a plan is known without making it', async () => {
   const graph = new Graph();
   const x = graph.input('x', [2, 5, 8, 8]);

@@ -10,7 +10,6 @@ const TESTED_IN: Record<string, string> = {
   adam: '../engine/optimizers.js',
   convolution: 'conv2d.js',
   lossScale: '../engine/lossScale.js',
-  gradientNorm: '../engine/optimizers.js',
   sgd: '../engine/optimizers.js',
 };
 

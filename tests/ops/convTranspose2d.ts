@@ -24,6 +24,7 @@ const cases: Record<string, ConvolutionCase> = {
   '2x2, stride 2, one pixel': { op, x: [1, 3, 1, 1], out: 5, kernel: [2, 2], stride: 2, bias: true },
   '2x2, stride 2, odd sizes': { op, x: [2, 6, 5, 7], out: 3, kernel: [2, 2], stride: 2, bias: true },
   '2x2, stride 2, several blocks of channels': { op, x: [1, 130, 4, 5], out: 33, kernel: [2, 2], stride: 2 },
+  '2x2, stride 2, whole blocks of eight quads': { op, x: [2, 61, 3, 11], out: 18, kernel: [2, 2], stride: 2 },
   '3x3, stride 2, padding and output padding': {
     op,
     x: [2, 5, 6, 5],
