@@ -141,6 +141,14 @@ const patterns: Pattern[] = [
     kinds: { 'batchNorm2d+relu+add': 1, [GRADIENT]: 1 },
   },
   {
+    name: 'relu(norm(x) + other) read twice: its gradient is a sum',
+    build: ({ x, other, norm }) => {
+      const z = relu(add(norm(x), other));
+      return [scale(add(scale(z, 3), z), 2)];
+    },
+    kinds: { 'batchNorm2d+add+relu': 1, 'add+reluGradient': 1 },
+  },
+  {
     name: 'relu(x + other)',
     build: ({ x, other }) => [scale(relu(add(x, other)), 2)],
     kinds: { 'add+relu': 1 },
@@ -338,7 +346,7 @@ for (const [net, fused, read] of [
   ],
   [
     'resnet34-unet',
-    `16 batchNorm2d+add+relu, 25 batchNorm2d+relu, ${convolutions(44)}, 25 ${GRADIENT}, ${SUMS}`,
+    `15 add+reluGradient, 16 batchNorm2d+add+relu, 25 batchNorm2d+relu, ${convolutions(44)}, 25 ${GRADIENT}, ${SUMS}`,
     '16 batchNorm2dEvaluation+add+relu, 25 batchNorm2dEvaluation+relu, 4 concat+conv2d, 1 segmentationSums',
   ],
   [
