@@ -6,27 +6,31 @@
  * | `batchNorm2d+relu` | batch norm; ReLU | its output is written once instead of written, read and written |
  * | `batchNorm2d+add+relu`, `batchNorm2d+relu+add` | batch norm and both, in that order | the same, twice |
  * | `add+relu` | a sum; ReLU | |
+ * | `add+reluGradient` | the sum of two gradients; ReLU's gradient | the sum is not written, nor read again |
  * | `conv2d+batchNorm2dStatistics` | a convolution; batch norm's statistics | the convolution's kernel gives the moments of each of its tiles, and batch norm merges them: the map is not read for its statistics |
  * | `concat+conv2d`, `concat+conv2dWeightGradient` | a convolution of a concatenation, and its filter's gradient | the maps are read where they are, each with its part of the filter: nothing is concatenated |
  * | `conv2dInputGradient+channelSlice` | the gradient of a concatenation, cut up | each map's gradient is computed alone, with its part of the filter: the whole is not made, nor read again |
+ * | `segmentationSums` | binary cross entropy, sums for Dice and the like with their sigmoid, counts of pixels: those of the same logits | logits and targets are read once instead of three to four times, probabilities are not made |
+ * | `segmentationSumsGradient` | the gradients of these, and their sum | one pass instead of four |
  * | `reluGradient+batchNorm2dGradient` | ReLU's gradient; batch norm's gradients | their passes apply the mask y > 0, with y computed again from x: neither y nor the gradient between is read |
  *
  * Batch norm and ReLU of [8, 16, 96, 96], both ways, take 31 ms of processor time instead of 45, and forward 13 instead of 19
  * (llvmpipe, 8 lanes, 2.5 GHz Xeon, November 2026); the planned buffers of a UNet step of width 64, 256x256, batch 8 take 2435
- * MiB instead of 2923. Not done: ReLU's gradient behind a sum has three or four readers, and each would read the mask again; and
- * ReLU's gradient of a sum of two gradients in one pass: 15 dispatches less in a ResNet34-UNet, 37.3 instead of 37.6 images/s
- * (width 16, 128x128, batch 4; 12.4 both at 256x256; llvmpipe, 16 lanes, two cores of a Zen 4).
+ * MiB instead of 2923. Not done: ReLU's gradient behind a sum has three or four readers, and each would read the mask again.
+ * The gradient of ReLU and the sum before it in one pass: 15 dispatches less in a ResNet34-UNet, 42.8 instead of 42.3 images/s (width 16,
+ * 128x128, batch 4; llvmpipe, 8 lanes, two threads of a 2.6 GHz Zen 4; at 16 lanes nothing was gained).
  *
  * This happens when a plan is made, after gradients are recorded, so neither nets nor gradients know of it. A value that the
- * plan has to show, or that anyone else reads, stays. Sums keep their order; only which of nearly equal roundings a compiler
- * takes may differ from the plain plan.
+ * plan has to show, or that anyone else reads, stays. Sums keep their order, but for statistics and `segmentationSums`; else
+ * only which of nearly equal roundings a compiler takes may differ from the plain plan.
  */
 import type { DeviceTraits } from './device.js';
 import type { Node, Op, Tensor } from './graph.js';
 import { addOp, addReluOp } from './ops/add.js';
 import { batchNorm2dGradientOp, type Epilogue, isBatchNorm2d, throughRelu, withEpilogue } from './ops/batchNorm2d.js';
-import { reluGradientOp, reluOp } from './ops/relu.js';
+import { addReluGradientOp, reluGradientOp, reluOp } from './ops/relu.js';
 import { takeConcatsApart } from './fuseConcat.js';
+import { takeSumsTogether } from './fuseSegmentation.js';
 import { takeStatisticsAlong } from './fuseStatistics.js';
 import { Uses } from './uses.js';
 
@@ -49,7 +53,8 @@ export function fuseNodes(nodes: readonly Node[], outputs: readonly Tensor[], tr
   const masked = fuseGradients(nodes, new Uses(nodes, outputs), count);
   const apart = takeConcatsApart(masked, new Uses(masked, outputs), traits.storageOffsetAlignment, count);
   const merged = fuseForward(apart, new Uses(apart, outputs), count);
-  return { nodes: takeStatisticsAlong(merged, traits, count), fused };
+  const together = takeSumsTogether(merged, new Uses(merged, outputs), count);
+  return { nodes: takeStatisticsAlong(together, traits, count), fused };
 }
 
 /** `9 add+relu, 2 batchNorm2d+relu`, over several plans. */
@@ -115,6 +120,17 @@ function fuseForward(nodes: readonly Node[], uses: Uses, count: Count): Node[] {
     const relu = uses.only(sum.outputs[0], reluOp);
     if (!isFree(sum) || !isFree(relu)) continue;
     replace([sum, relu], { op: addReluOp, inputs: sum.inputs, outputs: relu.outputs, attributes: {} });
+  }
+  for (const masked of nodes.filter(({ op }) => op === reluGradientOp)) {
+    const [y, dy] = masked.inputs;
+    const sum = dy.producer;
+    if (sum?.op !== addOp || !isFree(sum) || uses.only(dy, reluGradientOp) !== masked || y === dy) continue;
+    replace([sum, masked], {
+      op: addReluGradientOp,
+      inputs: [y, ...sum.inputs],
+      outputs: masked.outputs,
+      attributes: {},
+    });
   }
   return nodes.flatMap((node) => instead.get(node) ?? (gone.has(node) ? [] : node));
 }

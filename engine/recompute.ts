@@ -15,7 +15,7 @@ import { type Node, Tensor } from './graph.js';
 const DEPTH = 3;
 
 /** A value that is there stays for a reader at most this many calls on, which is within the gradients of one block. */
-const REACH = 16;
+const REACH = 10;
 
 export interface Recomputation {
   /** To be lowered in this order. */

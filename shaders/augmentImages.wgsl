@@ -8,9 +8,12 @@
 //   workgroup a tile (x) and image (y). Images without such a step get any values.
 // mean: sums[first + image][part] = (the mean's summand at the step of `slot` over a part of the pixels, 0, 0, 0);
 //   zeros where no step has this slot. Invocation `part` of `parts` an image takes pixels part, part + parts, ...
-// main: image and mask, one invocation a pixel, with means[slot][image].x and tables = levels.
+// main: image and mask, with means[slot][image].x and tables = levels.
 // `count` of the `images` of the batch beginning with `first`; pixels, mask and image begin with image `first`, the
-// others with image 0. Assign; pads zero. mean and main: workgroups of 64 folded over x and y.
+// others with image 0. Assign; pads zero. mean: workgroups of THREADS folded over x and y. main: THREADS along a row, from which an
+// invocation goes on by as many as there are in the dispatch; y rows, z images.
+// Measured, 4x128x128, no colour steps (llvmpipe, Mesa 25.0.7, 8 lanes, two threads of a 2.6 GHz Zen 4), ms: main 0.76; 1.15 with the
+// image's parameters loaded, and the place divided out of a flat index, for each pixel.
 // Constants: numbers of the colour steps; FLOATS, ELASTIC, PROGRAM (vec4f of an image's parameters, and where these
 // begin), STEPS (of a program), MEANS (there are slots), TILES_X and TILES_Y (0: no CLAHE).
 
@@ -55,14 +58,42 @@ fn node_weights(t: f32) -> vec3f {
   return select(vec3f(before + left, right, after), vec3f(before, left, right + after), second);
 }
 
-fn displacement(first_vec4: u32, at: vec2f, size: vec2f) -> vec2f {
+// What an image's parameters say of its geometry.
+struct Geometry {
+  // rows of the matrix, whether the frame is mirrored, whether there is a displacement
+  p0: vec4f,
+  p1: vec4f,
+  box: vec4f,
+  scale: vec2f,
+  // Displacements at the nodes, two in a vec4f
+#for j in 0..5
+  nodes${j}: vec4f,
+#end
+}
+
+// `index` counts the images of the batch.
+fn geometry_of(index: u32) -> Geometry {
+  let first = index * FLOATS;
+  var geometry: Geometry;
+  geometry.p0 = parameters[first];
+  geometry.p1 = parameters[first + 1];
+  geometry.box = parameters[first + 2];
+  geometry.scale = parameters[first + 3].xy;
+  if (geometry.p1.w == 1) {
+#for j in 0..5
+    geometry.nodes${j} = parameters[first + ELASTIC + ${j}];
+#end
+  }
+  return geometry;
+}
+
+fn displacement(geometry: Geometry, at: vec2f, size: vec2f) -> vec2f {
   let t = 2 * at / max(size - 1, vec2f(1));
   let x = node_weights(t.x);
   let y = node_weights(t.y);
   var sum = vec2f();
 #for j in 0..9
-  let node${j} = parameters[first_vec4 + ELASTIC + ${j / 2}];
-  sum += x[${j % 3}] * y[${j / 3}] * vec2f(node${j}[${j % 2 * 2}], node${j}[${j % 2 * 2 + 1}]);
+  sum += x[${j % 3}] * y[${j / 3}] * vec2f(geometry.nodes${j / 2}[${j % 2 * 2}], geometry.nodes${j / 2}[${j % 2 * 2 + 1}]);
 #end
   return sum;
 }
@@ -85,16 +116,15 @@ struct Source {
   inside: bool,
 }
 
-// `index` counts the images of the batch.
-fn source_of(index: u32, pixel: u32) -> Source {
+// Of the output pixel at a place.
+fn source_of(geometry: Geometry, place: vec2f) -> Source {
   let size = vec2f(f32(params.width), f32(params.height));
-  let p0 = parameters[index * FLOATS];
-  let p1 = parameters[index * FLOATS + 1];
-  let box = parameters[index * FLOATS + 2];
-  let scale = parameters[index * FLOATS + 3].xy;
-  var at = vec2f(f32(pixel % params.width), f32(pixel / params.width));
+  let p0 = geometry.p0;
+  let p1 = geometry.p1;
+  let box = geometry.box;
+  var at = place;
   if (p1.w == 1) {
-    at += displacement(index * FLOATS, at, size);
+    at += displacement(geometry, at, size);
   }
   var u = vec2f(dot(p0.xyz, vec3f(at, 1)), dot(vec3f(p0.w, p1.xy), vec3f(at, 1)));
   var source: Source;
@@ -109,7 +139,7 @@ fn source_of(index: u32, pixel: u32) -> Source {
   }
   source.low = box.xy;
   source.high = min(box.zw, size) - 1;
-  let t = box.xy + (u + 0.5) * scale;
+  let t = box.xy + (u + 0.5) * geometry.scale;
   source.at = clamp(t - 0.5, source.low, source.high);
   // A position that is a whole number may come out a rounding below it.
   source.nearest = clamp(floor(t + 1e-4), source.low, source.high);
@@ -270,9 +300,9 @@ fn recolour(rgb: vec3f, step: vec4f, index: u32) -> vec3f {
 
 #if TILES_X
 // Bilinear between the tables of the four nearest tiles, rounded to a level.
-fn equalised(rgb: vec3f, step: vec4f, index: u32, pixel: u32) -> vec3f {
+fn equalised(rgb: vec3f, step: vec4f, index: u32, place: vec2f) -> vec3f {
   let tiles = vec2f(TILES_X, TILES_Y);
-  let at = vec2f(f32(pixel % params.width), f32(pixel / params.width)) / vec2f(tile_size()) - 0.5;
+  let at = place / vec2f(tile_size()) - 0.5;
   let low = max(floor(at), vec2f(0));
   let high = min(floor(at) + 1, tiles - 1);
   let weight = at - floor(at);
@@ -294,7 +324,7 @@ fn table_at(index: u32, tile: vec2f, level: u32) -> f32 {
 #end
 
 // rgb after the program's steps before number `until`.
-fn coloured(rgb: vec3f, index: u32, pixel: u32, until: u32) -> vec3f {
+fn coloured(rgb: vec3f, index: u32, place: vec2f, until: u32) -> vec3f {
   var result = rgb;
   for (var k = 0u; k < until; k++) {
     let step = parameters[index * FLOATS + PROGRAM + k];
@@ -303,7 +333,7 @@ fn coloured(rgb: vec3f, index: u32, pixel: u32, until: u32) -> vec3f {
     }
 #if TILES_X
     if (step.x == CLAHE) {
-      result = equalised(result, step, index, pixel);
+      result = equalised(result, step, index, place);
       continue;
     }
 #end
@@ -325,13 +355,13 @@ fn equalise(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index
   let tile = tile_size();
   let area = tile.x * tile.y;
   let origin = vec2u(group.x % TILES_X, group.x / TILES_X) * tile;
+  let geometry = geometry_of(index);
 
   // Workgroup memory begins with zeros.
   for (var i = select(area, level, at < STEPS); i < area; i += 256) {
     let last = vec2f(f32(params.width - 1), f32(params.height - 1));
     let position = mirror(vec2f(origin + vec2u(i % tile.x, i / tile.x)), last);
-    let pixel = u32(position.y) * params.width + u32(position.x);
-    var rgb = photo_at(own, source_of(index, pixel));
+    var rgb = photo_at(own, source_of(geometry, position));
     for (var k = 0u; k < at; k++) {
       rgb = recolour(rgb, parameters[index * FLOATS + PROGRAM + k], index);
     }
@@ -366,9 +396,9 @@ fn equalise(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index
 #end
 
 #if MEANS
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn mean(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let at = id.x + id.y * groups.x * 64;
+  let at = id.x + id.y * groups.x * THREADS;
   if (at >= params.count * params.parts) {
     return;
   }
@@ -390,31 +420,32 @@ fn mean(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   }
   var sum = 0.0;
   if (k < STEPS) {
+    let geometry = geometry_of(index);
     let length = params.height * params.width;
     for (var pixel = at % params.parts; pixel < length; pixel += params.parts) {
-      sum += dot(coloured(photo_at(own, source_of(index, pixel)), index, pixel, k), weights);
+      let place = vec2f(f32(pixel % params.width), f32(pixel / params.width));
+      sum += dot(coloured(photo_at(own, source_of(geometry, place)), index, place, k), weights);
     }
   }
   sums[params.first * params.parts + at] = vec4f(sum, 0, 0, 0);
 }
 #end
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.x + id.y * groups.x * 64;
-  let length = params.height * params.width;
-  if (i >= params.count * length) {
-    return;
-  }
-  let own = i / length;
-  let pixel = i % length;
+  let own = id.z;
   let index = params.first + own;
-  let source = source_of(index, pixel);
-  let rgb = coloured(photo_at(own, source), index, pixel, STEPS);
+  let geometry = geometry_of(index);
   let average = vec3f(params.meanR, params.meanG, params.meanB);
   let deviation = vec3f(params.stdR, params.stdG, params.stdB);
-  image[i] = vec4f((rgb - average) / deviation, 0);
-  // Outside of the frame M is 0, background.
-  let m = select(0u, fetch(own, source.nearest) >> 24, source.inside);
-  mask[i] = vec4f(f32((params.foreground >> m) & 1) - f32((params.ignored >> m) & 1), 0, 0, 0);
+  let line = (own * params.height + id.y) * params.width;
+  for (var column = id.x; column < params.width; column += groups.x * THREADS) {
+    let place = vec2f(f32(column), f32(id.y));
+    let source = source_of(geometry, place);
+    let rgb = coloured(photo_at(own, source), index, place, STEPS);
+    image[line + column] = vec4f((rgb - average) / deviation, 0);
+    // Outside of the frame M is 0, background.
+    let m = select(0u, fetch(own, source.nearest) >> 24, source.inside);
+    mask[line + column] = vec4f(f32((params.foreground >> m) & 1) - f32((params.ignored >> m) & 1), 0, 0, 0);
+  }
 }

@@ -5,12 +5,13 @@ diagnostic(off, subgroup_uniformity);
 // quads, so statistics need no other workgroup, and what are three passes there is one.
 //
 //   forward    mean_out, variance_out (biased) = moments of x, or with MOMENTS those of its `partials` parts merged; moves the running
-//              estimates; y from them
+//              estimates; NORMALISE: y from them
 //   gradient   dweight_out, dbias_out, dx
 //   RELU, ADD  as in batchNorm2d
 //
 // Lanes: `width` quads side by side x LANES / width lines of pixels; width is a power of two that divides `quads`. Lines are added
 //   by shuffles between lanes, in a fixed order.
+// Measured, the gradients of 4x32x64x64 (llvmpipe, 8 lanes, two threads of a Zen 4), ms: 0.68; with x and dy read as texels 1.0.
 // Dispatch: x = quads / width. Assigns, except that `forward` moves running_mean and running_variance. Pads stay zero.
 
 struct Params {
@@ -68,9 +69,11 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id)
   let width = params.width;
   let quad = group.x * width + lane % width;
   let lines = LANES / width;
+#if NORMALISE || !MOMENTS
   let step = lines * params.quads;
   let begin = lane / width * params.quads + quad;
   let end = params.pixels * params.quads;
+#end
   // A mean far from 0 would be rounded at every merge; its distance from a value of the channel is not.
 #if MOMENTS
   let near = moments[quad * 3 + 1];
@@ -78,13 +81,13 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id)
   let near = vec4f(x[quad]);
 #end
   var all = Moments();
-  var i = begin;
 #if MOMENTS
   for (var part = lane / width; part < params.partials; part += lines) {
     let at = (part * params.quads + quad) * 3;
     all = merge(all, Moments(moments[at].x, moments[at + 1] - near, moments[at + 2]));
   }
 #else
+  var i = begin;
   // Eight at a time: their own mean, squared distances from it, and one merge.
   for (; i + 7 * step < end; i += 8 * step) {
 #for k in 0..8
@@ -112,12 +115,16 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id)
   if (lane < width) {
     mean_out[quad] = center;
     variance_out[quad] = biased;
-    running_mean[quad] += (center - running_mean[quad]) * params.momentum;
-    running_variance[quad] += (biased * params.unbiased - running_variance[quad]) * params.momentum;
+    // Each loaded once: every load takes llvmpipe 13 ms to compile.
+    let before = running_mean[quad];
+    let variation = running_variance[quad];
+    running_mean[quad] = before + (center - before) * params.momentum;
+    running_variance[quad] = variation + (biased * params.unbiased - variation) * params.momentum;
   }
+#if NORMALISE
   let scale = weight[quad] * inverseDeviation(biased);
   let shift = bias[quad];
-  for (i = begin; i < end; i += step) {
+  for (var i = begin; i < end; i += step) {
     var value = (vec4f(x[i]) - center) * scale + shift;
 #if ADD == 1
     value += vec4f(addend[i]);
@@ -130,6 +137,7 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id)
 #end
     y[i] = Quad(value);
   }
+#end
 }
 
 @compute @workgroup_size(LANES)

@@ -9,7 +9,6 @@
 //           (vec4f, or vec4h where images are stored as f16)
 // taps      one u32 a Quad of y, 8 bits a channel. Keeping them costs 1/16 of x where STRIDE = 2; finding them again would cost
 //           KERNEL^2 loads a window.
-// TEXELS not 0: x and dy in textures (engine/texels.ts)
 // The host guarantees that each window has a pixel inside (PADDING <= KERNEL / 2) and KERNEL <= 16.
 // Threads: one a vec4 of y (forward) or of a block of dx (gradient), going on along the row: x along the row (column * quads +
 // quad), y rows, z images. Assigns; pads stay zero.
@@ -25,11 +24,11 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-#texels 1 x Quad
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> y: array<Quad>;
 @group(0) @binding(3) var<storage, read_write> taps: array<u32>;
 @group(0) @binding(4) var<storage, read> taps_saved: array<u32>;
-#texels 5 dy Quad
+@group(0) @binding(5) var<storage, read> dy: array<Quad>;
 @group(0) @binding(6) var<storage, read_write> dx: array<Quad>;
 
 // a / b for 0 <= a < 2^20. A processor divides eight floats faster than one integer.
@@ -57,7 +56,7 @@ fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) gr
 #for kx in 0..KERNEL
       {
         let ix = clamp(left + ${kx}, 0, size.y - 1);
-        let value = loadX(u32((line + ix) * quads + quad));
+        let value = vec4f(x[(line + ix) * quads + quad]);
 #if ky + kx == 0
         best = value;
 #else
@@ -92,7 +91,7 @@ fn gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) g
       let ox = block - ${k};
       if (oy >= 0 && oy < params.outputHeight && ox >= 0 && ox < params.outputWidth) {
         let o = u32(((at.z * params.outputHeight + oy) * params.outputWidth + ox) * quads + quad);
-        d${j}_${k} = loadDy(o);
+        d${j}_${k} = vec4f(dy[o]);
         found${j}_${k} = (vec4u(taps_saved[o]) >> vec4u(0, 8, 16, 24)) & vec4u(255);
       }
     }

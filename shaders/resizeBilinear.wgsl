@@ -9,12 +9,14 @@
 //
 // x, dx  images of inputHeight by inputWidth;  y, dy  images of outputHeight by outputWidth; `quads` Quad (vec4f or vec4h) a
 // pixel. TEXELS not 0: x and dy in textures (engine/texels.ts)
-// Threads: one a vec4 of a row of y (forward) or dx (gradient), x along it (column * quads + quad), which walks down `run` rows from
+// Threads: one a vec4 of a row of y (forward) or of x (the others), x along it (column * quads + quad), which walks down `run` rows from
 // y * run on; z images. A row of x, interpolated along itself, serves all rows of y until the next; a row of dy, summed along itself,
 // serves the two rows of dx around it. Assigns; pads stay zero.
-// Measured, 4x32x64x64 to 128x128, llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a Zen 4 EPYC, ms: forward 1.9, gradient 2.1 (a
-//   thread for each vec4, from buffers: 4.9 and 7.1). Forward with all four loads for each pixel 2.5; an inner loop over the rows of y
-//   between two of x 2.3; the gradient's columns unrolled for a scale of 2: 1.7.
+// enlarge, enlargeGradient: the same where neither side of y is shorter, for processors. The former has a thread for all of y
+// between two columns of x; the latter has at most READERS columns of y, unrolled, that read one of x (0: there is no such kernel).
+// Measured, 4x32x64x64 to 128x128, llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a Zen 4 EPYC, ms: enlarge 1.5 (from buffers 1.6),
+//   enlargeGradient 1.7 (1.9), forward 1.8, gradient 2.1 (a thread for each vec4, from buffers: 4.9 and 7.1). Forward with all four loads for
+//   each pixel 2.5; an inner loop over the rows of y between two of x 2.3.
 
 struct Params {
   quads: i32,
@@ -134,6 +136,58 @@ fn forward(@builtin(global_invocation_id) id: vec3u) {
   }
 }
 
+// The first output placed at input i or behind it.
+fn firstFrom(axis: Axis, i: i32) -> i32 {
+  let distance = i * axis.unit - axis.shift;
+  if (i <= 0 || distance <= 0) {
+    return 0;
+  }
+  return select(min(divide(distance + axis.step - 1, max(axis.step, 1)), axis.output), axis.output, axis.step == 0);
+}
+
+// What output o takes of input i + 1, if it lies between i and that.
+fn shareBehind(axis: Axis, i: i32, o: i32) -> f32 {
+  return f32(max(o * axis.step + axis.shift, 0) - i * axis.unit) / f32(axis.unit);
+}
+
+@compute @workgroup_size(THREADS)
+fn enlarge(@builtin(global_invocation_id) id: vec3u) {
+  let at = vec3i(id);
+  let quads = params.quads;
+  if (at.x >= params.inputWidth * quads) {
+    return;
+  }
+  let ix = divide(at.x, quads);
+  let quad = at.x - ix * quads;
+  let next = min(ix + 1, params.inputWidth - 1) * quads + quad;
+  let begin = firstFrom(axisX(), ix);
+  let end = firstFrom(axisX(), ix + 1);
+  let image = at.z * params.inputHeight;
+  var iy = at.y * params.run;
+  let last = min(iy + params.run, params.inputHeight);
+  var line = (image + iy) * params.inputWidth * quads;
+  var lowerLeft = loadX(u32(line + at.x));
+  var lowerRight = loadX(u32(line + next));
+  var oy = firstFrom(axisY(), iy);
+  for (; iy < last; iy++) {
+    let upperLeft = lowerLeft;
+    let upperRight = lowerRight;
+    line = (image + min(iy + 1, params.inputHeight - 1)) * params.inputWidth * quads;
+    lowerLeft = loadX(u32(line + at.x));
+    lowerRight = loadX(u32(line + next));
+    let bottom = firstFrom(axisY(), iy + 1);
+    for (; oy < bottom; oy++) {
+      let down = shareBehind(axisY(), iy, oy);
+      let left = mix(upperLeft, lowerLeft, down);
+      let right = mix(upperRight, lowerRight, down);
+      let to = (at.z * params.outputHeight + oy) * params.outputWidth * quads + quad;
+      for (var ox = begin; ox < end; ox++) {
+        y[to + ox * quads] = Quad(mix(left, right, shareBehind(axisX(), ix, ox)));
+      }
+    }
+  }
+}
+
 @compute @workgroup_size(THREADS)
 fn gradient(@builtin(global_invocation_id) id: vec3u) {
   let at = vec3i(id);
@@ -179,3 +233,46 @@ fn gradient(@builtin(global_invocation_id) id: vec3u) {
     next = vec4f();
   }
 }
+
+#if READERS
+@compute @workgroup_size(THREADS)
+fn enlargeGradient(@builtin(global_invocation_id) id: vec3u) {
+  let at = vec3i(id);
+  let quads = params.quads;
+  if (at.x >= params.inputWidth * quads) {
+    return;
+  }
+  let ix = divide(at.x, quads);
+  let quad = at.x - ix * quads;
+  let columns = readers(axisX(), ix, ix);
+#for j in 0..READERS
+  let ox${j} = min(columns.x + ${j}, params.outputWidth - 1) * quads + quad;
+  let weight${j} = select(0, weightOf(axisX(), ix, columns.x + ${j}), columns.x + ${j} <= columns.y);
+#end
+  var iy = at.y * params.run;
+  let last = min(iy + params.run, params.inputHeight);
+  let image = at.z * params.outputHeight;
+  // Of rows iy and iy + 1, from the outputs placed between them. Those above this run's first row come first.
+  var upper = vec4f();
+  var lower = vec4f();
+  var oy = firstFrom(axisY(), iy - 1);
+  for (iy -= 1; iy < last; iy++) {
+    let bottom = firstFrom(axisY(), iy + 1);
+    for (; oy < bottom; oy++) {
+      let line = (image + oy) * params.outputWidth * quads;
+      var sum = vec4f();
+#for j in 0..READERS
+      sum += weight${j} * loadDy(u32(line + ox${j}));
+#end
+      let down = select(shareBehind(axisY(), iy, oy), 0, iy + 1 == params.inputHeight);
+      upper += (1 - down) * sum;
+      lower += down * sum;
+    }
+    if (iy >= at.y * params.run) {
+      dx[(at.z * params.inputHeight + iy) * params.inputWidth * quads + at.x] = Quad(upper);
+    }
+    upper = lower;
+    lower = vec4f();
+  }
+}
+#end

@@ -7,8 +7,10 @@ import {
   noStatistics,
   programSteps,
 } from '../augmentation.js';
+import type { DeviceTraits } from '../device.js';
 import type { Op, Tensor } from '../graph.js';
 import type { Binding, ImageRange, Lowering } from '../lowering.js';
+import { overRows, rowsOf } from './rows.js';
 import { checkImage } from './shapes.js';
 import { sumRows } from './sumRows.js';
 
@@ -30,8 +32,14 @@ export interface AugmentOptions extends Normalisation {
   ignored?: readonly number[];
 }
 
-/** Pixels that one invocation of a mean takes. */
-const MEAN_RUN = 16;
+/**
+ * Parts of an image that its mean is added up from: on a graphics card of so many pixels each; on a processor so few that one pass
+ * adds them up, if there are images enough.
+ */
+const partsOf = ({ cpu }: DeviceTraits, images: number, area: number): number => {
+  const most = Math.ceil(area / 16);
+  return cpu ? Math.min(most, Math.max(32, Math.ceil(128 / images))) : most;
+};
 /** Levels of a histogram, and invocations of a workgroup that makes one. */
 const LEVELS = 256;
 
@@ -60,7 +68,8 @@ export const augmentImagesOp: Op<Required<AugmentOptions>> = {
     const { mean, std, statistics, foreground, ignored } = node.attributes;
     const area = height * width;
     const [tilesX, tilesY] = statistics.tiles ?? [0, 0];
-    const constants = { ...CONSTANTS, MEANS: statistics.means > 0, TILES_X: tilesX, TILES_Y: tilesY };
+    const { THREADS } = overRows(to, image, rowsOf(image.shape, images));
+    const constants = { ...CONSTANTS, THREADS, MEANS: statistics.means > 0, TILES_X: tilesX, TILES_Y: tilesY };
     const params = {
       images,
       height,
@@ -107,13 +116,13 @@ export const augmentImagesOp: Op<Required<AugmentOptions>> = {
       );
       shared.tables = tables;
     }
-    const parts = Math.ceil(area / MEAN_RUN);
+    const parts = partsOf(to.traits, images, area);
     for (let slot = 0; slot < statistics.means; slot++) {
       const sums = to.scratch('sums', [images * parts * 4], 'vector');
       overImages(
         'mean',
         () => ({ sums }),
-        (count) => to.flat(count * parts),
+        (count) => to.flat(count * parts, THREADS),
         { parts, slot },
       );
       const rows = { sources: [{ binding: sums, rows: images }], length: parts };
@@ -122,7 +131,7 @@ export const augmentImagesOp: Op<Required<AugmentOptions>> = {
     overImages(
       'main',
       (range) => ({ image: to.images(image, range), mask: to.images(mask, range) }),
-      (count) => to.flat(count * area),
+      (count) => overRows(to, image, rowsOf(image.shape, count)).workgroups,
     );
   },
 };

@@ -1,6 +1,7 @@
 import { type Node, type Op, recordOne, type Tensor } from '../graph.js';
 import type { Variable } from '../variables.js';
-import { gradientPasses, normalise, pixelsOf, trainingPasses } from './batchNormPasses.js';
+import { gradientPasses, normalise, trainingPasses } from './batchNormPasses.js';
+import { pixelsOf } from './quadLines.js';
 
 export interface BatchNorm2dOptions {
   /** Normalise with the batch's statistics and move the running ones, rather than normalise with the running ones. */

@@ -6,17 +6,15 @@ import type { Binding, ImageRange, Lowering, Scratch } from '../lowering.js';
 import { TEXEL_SHIFT } from '../texels.js';
 import type { Constants } from '../wgsl.js';
 import type { Attributes, GradientAttributes } from './batchNorm2d.js';
+import { hasSubgroups, pixelsOf, widthOf, widthOfAll, widthOfFew } from './quadLines.js';
 
 const SHADER = 'batchNorm2d';
 /** vec4f a quad that the pass for dx reads. */
 const COEFFICIENTS = 5;
 /** vec4f a quad of the moments of some pixels: their number, mean, and squared distances from it. */
 export const MOMENTS = 3;
-/** Moments that the last pass merges without another before it, on a processor and on a graphics card. */
+/** Moments that the last pass merges without another before it, on a processor without subgroups and on a graphics card. */
 const FEW_MOMENTS = { cpu: 64, gpu: 1024 };
-
-/** Values a channel has. */
-export const pixelsOf = ({ shape: [n, , h, w] }: Tensor): number => n * h * w;
 
 const lanesOf = ({ subgroupSize }: DeviceTraits): number => Math.max(8, subgroupSize);
 
@@ -42,33 +40,7 @@ const teamOf = (traits: DeviceTraits) =>
  */
 const wideOf = (traits: DeviceTraits) => ({ THREADS: traits.cpu ? lanesOf(traits) : 64, MERGE: false });
 
-/** The widest power of two up to 16 that divides the number of quads: a workgroup is then whole lines of quads. */
-function widthOf(quads: number, threads: number): number {
-  let width = 1;
-  while (width < Math.min(16, threads) && quads % (width * 2) === 0) width *= 2;
-  return width;
-}
-
-/**
- * Most quads that a workgroup of `batchNorm2dSubgroup` has to itself. Batch norm and ReLU of 4x128x16x16, 4x64x32x32, 4x32x64x64, ms
- * (llvmpipe, Mesa 25.0.7, 8 lanes, two threads of a Zen 4 EPYC): 0.38, 0.42, 0.62 in passes, 0.25, 0.29, 0.51 in one. On two
- * processors larger maps gain, too; on more of them four workgroups would take longer than the passes' dispatches.
- */
-const FEW = 16384;
-/** Workgroups that one dispatch should have at least. */
-const SHARED_BY = 4;
-
-/** The quads side by side in a workgroup that has all their pixels; undefined where the map takes passes. */
-function widthOfFew(to: Lowering, x: Tensor): number | undefined {
-  const { cpu, subgroupSize } = to.traits;
-  if (!cpu || subgroupSize < 8 || to.batches(x).length > 1) return undefined;
-  const quads = vec4s(x.shape[1]);
-  let width = widthOf(quads, subgroupSize);
-  while (width > 1 && quads / width < SHARED_BY) width /= 2;
-  return pixelsOf(x) * width <= FEW ? width : undefined;
-}
-
-/** A dispatch in which every workgroup has a few channels to itself. */
+/** A dispatch in which every workgroup has a few channels to itself, in all their pixels, or in all moments of parts of x. */
 function few(
   node: Node<Attributes>,
   to: Lowering,
@@ -92,7 +64,13 @@ function few(
   to.dispatch({
     shader: 'batchNorm2dSubgroup',
     entry,
-    constants: { ...plain(node), LANES: to.traits.subgroupSize, MOMENTS: moments !== undefined, ...constants },
+    constants: {
+      ...plain(node),
+      LANES: to.traits.subgroupSize,
+      MOMENTS: moments !== undefined,
+      NORMALISE: true,
+      ...constants,
+    },
     params: {
       ...shared,
       partials: moments ? partsOf(moments, quads) : 0,
@@ -180,19 +158,31 @@ export function trainingPasses(node: Node<Attributes>, to: Lowering): void {
     const bindings = { x, weight, bias, y, ...moved, ...extras };
     return few(node, to, width, { entry: 'forward', constants: epilogueOf(node), params, bindings });
   }
+  const { moments } = extras;
   const last = { entry: 'finishStatistics', vectors: moved, params };
-  if (extras.moments) finish(node, to, fold(node, to, extras.moments), last);
-  else
-    reduce(node, to, {
-      numbers: MOMENTS,
-      partial: { entry: 'statistics', images: { x }, vectors: {} },
-      finish: last,
-    });
-  normalise(node, to, mean, variance);
+  if (moments && hasSubgroups(to.traits)) {
+    // No more than their dispatch takes: folding them first would be another.
+    const merging = { entry: 'forward', constants: { NORMALISE: false }, params, bindings: { ...moved, moments } };
+    few(node, to, widthOfAll(to, vec4s(x.shape[1])), merging);
+  } else if (moments) finish(node, to, fold(node, to, moments), last);
+  else {
+    const partial = { entry: 'statistics', images: { x }, vectors: {}, twice: ['x'] };
+    reduce(node, to, { numbers: MOMENTS, partial, finish: last });
+  }
+  normalise(node, to, mean, variance, moments ? [] : ['x']);
 }
 
-/** The pass that writes y. */
-export function normalise(node: Node<Attributes>, to: Lowering, mean: Tensor, variance: Tensor): void {
+/**
+ * The pass that writes y.
+ * @param twice images that another pass reads, too
+ */
+export function normalise(
+  node: Node<Attributes>,
+  to: Lowering,
+  mean: Tensor,
+  variance: Tensor,
+  twice: readonly string[] = [],
+): void {
   const [x, weight, bias] = node.inputs;
   const { addend } = extrasOf(node);
   overPixels(node, to, {
@@ -200,6 +190,7 @@ export function normalise(node: Node<Attributes>, to: Lowering, mean: Tensor, va
     images: { x, y: node.outputs[0], ...(addend ? { addend } : {}) },
     vectors: { weight, bias, mean, variance },
     constants: epilogueOf(node),
+    twice,
   });
 }
 

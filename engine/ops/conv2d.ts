@@ -3,10 +3,11 @@ import { type Node, type Op, recordOne, type Tensor } from '../graph.js';
 import { vec4s } from '../layout.js';
 import { type Dispatch, Lowering } from '../lowering.js';
 import { partsOf } from './batchNormPasses.js';
+import { channelSum } from './channelSum.js';
 import { type Geometry, pair } from './convForms.js';
 import { headInputGradient, isHead } from './convHead.js';
 import { giveMoments, partsOfWinograd } from './convWinograd.js';
-import { canJoin, channelSum, convolve, filterGradient, filterPart, transposeFilter } from './convolution.js';
+import { canJoin, convolve, filterGradient, filterPart, transposeFilter } from './convolution.js';
 
 export interface Conv2dOptions {
   /** A number, or [rows, columns]. Default 1. */

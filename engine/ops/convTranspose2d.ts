@@ -1,6 +1,7 @@
 import { type Node, type Op, recordOne, type Tensor } from '../graph.js';
 import { type Geometry, pair } from './convForms.js';
-import { channelSum, convolve, filterGradient, transposeFilter } from './convolution.js';
+import { channelSum } from './channelSum.js';
+import { convolve, filterGradient, transposeFilter } from './convolution.js';
 
 export interface ConvTranspose2dOptions {
   /** A number, or [rows, columns]. Default 1. */

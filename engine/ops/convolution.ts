@@ -10,7 +10,7 @@
  *
  * Shapes with kernels of their own: `convHead.ts`, `convInside.ts`, `convStem.ts`, `convWinograd.ts`.
  */
-import { type Op, recordOne, type Tensor } from '../graph.js';
+import type { Tensor } from '../graph.js';
 import { byteLength, filterSizes, vec4s } from '../layout.js';
 import type { Binding, ImageRange, Lowering, Part, Scratch } from '../lowering.js';
 import { texelBytes } from '../texels.js';
@@ -306,27 +306,4 @@ function side(name: 'a' | 'b', image: Tensor, { stride, padding }: Geometry, shi
     [`${name}PadTop`]: shifted ? padding[0] : 0,
     [`${name}PadLeft`]: shifted ? padding[1] : 0,
   };
-}
-
-export const channelSumOp: Op = {
-  name: 'channelSum',
-  lower(node, to) {
-    const [x] = node.inputs;
-    const [, , height, width] = x.shape;
-    const ranges = to.batches(x);
-    // Lines of about as many pixels as there are lines. Pixels that lie together for a line, and workgroups of one subgroup, were
-    // slower on a processor (0.8 times as fast at 4x32x64x64, 0.55 at 4x128x16x16; llvmpipe).
-    const lines = Math.ceil(Math.sqrt(ranges[0].count * height * width));
-    const count = lines * quads(x);
-    const sums = to.scratch('sums of lines', [count * 4], 'vector');
-    ranges.forEach((range, i) => {
-      stridedSum(to, to.images(x, range), range.count * height * width * quads(x), sums, count, false, x.dtype);
-      stridedSum(to, sums, count, node.outputs[0], quads(x), i > 0);
-    });
-  },
-};
-
-/** y[c] = sum of x over images and pixels, a vector: the gradient of a bias. */
-export function channelSum(x: Tensor): Tensor {
-  return recordOne(channelSumOp, [x], { shape: [x.shape[1]], layout: 'vector' }, {});
 }

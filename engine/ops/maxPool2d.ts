@@ -1,7 +1,7 @@
 import { type Op, recordOne, type Tensor } from '../graph.js';
 import { quadType, vec4s } from '../layout.js';
-import { TEXEL_SHIFT } from '../texels.js';
-import { overRows, rowsOf } from './rows.js';
+import type { Binding, Lowering } from '../lowering.js';
+import { downRows, overRows } from './rows.js';
 
 export interface MaxPool2dOptions {
   /** Height and width of a window. */
@@ -14,8 +14,8 @@ export interface MaxPool2dOptions {
 /** Taps are kept in 8 bits. */
 const MOST_TAPS = 256;
 
-/** What both kernels take. @param columns of a row of the dispatch */
-function parts(x: Tensor, y: Tensor, { kernel, stride, padding }: MaxPool2dOptions, columns: number) {
+/** What both kernels take. */
+function parts(x: Tensor, y: Tensor, { kernel, stride, padding }: MaxPool2dOptions) {
   const constants = { KERNEL: kernel, STRIDE: stride, PADDING: padding, Quad: quadType(x.dtype) };
   const params = {
     quads: vec4s(x.shape[1]),
@@ -23,30 +23,50 @@ function parts(x: Tensor, y: Tensor, { kernel, stride, padding }: MaxPool2dOptio
     inputWidth: x.shape[3],
     outputHeight: y.shape[2],
     outputWidth: y.shape[3],
-    columns,
   };
   return { constants, params };
+}
+
+/** Whether threads walk down the rows. */
+const isWalked = ({ traits }: Lowering, { kernel, stride }: MaxPool2dOptions): boolean => traits.cpu && kernel > stride;
+
+/** A dispatch over rows of `columns` for a range of the batch. */
+function dispatch(
+  to: Lowering,
+  entry: 'forward' | 'gradient',
+  [x, y]: readonly [Tensor, Tensor],
+  attributes: MaxPool2dOptions,
+  { rows, columns, images }: { rows: number; columns: number; images: number },
+  bindings: Record<string, Binding>,
+): void {
+  const { constants, params } = parts(x, y, attributes);
+  const over = { rows, columns, images, quads: params.quads };
+  const what = entry === 'forward' ? y : x;
+  if (!isWalked(to, attributes)) {
+    const { THREADS, workgroups } = overRows(to, what, over);
+    const baked = { ...constants, THREADS };
+    to.dispatch({ shader: 'maxPool2d', entry, constants: baked, params: { ...params, columns }, bindings, workgroups });
+    return;
+  }
+  const { THREADS, run, workgroups } = downRows(to, what, over);
+  to.dispatch({
+    shader: 'maxPool2dRows',
+    entry,
+    constants: { ...constants, THREADS, WINDOWS: Math.ceil(attributes.kernel / attributes.stride) },
+    params: { ...params, run, rows, columns },
+    bindings,
+    workgroups,
+  });
 }
 
 /** [x] to [y, taps]. */
 export const maxPool2dOp: Op<MaxPool2dOptions> = {
   name: 'maxPool2d',
   lower({ inputs: [x], outputs: [y, taps], attributes }, to) {
-    const { constants, params } = parts(x, y, attributes, y.shape[3]);
+    const [, , rows, columns] = y.shape;
     for (const range of to.batches(x, y, taps)) {
-      const { THREADS, workgroups } = overRows(to, y, rowsOf(y.shape, range.count));
-      const given = to.images(x, range);
-      // Copying x is worth it where windows share pixels.
-      const texels = attributes.kernel > attributes.stride && to.texels(given);
-      to.dispatch({
-        shader: 'maxPool2d',
-        entry: 'forward',
-        constants: { ...constants, THREADS, TEXELS: texels ? TEXEL_SHIFT : 0 },
-        params,
-        bindings: { x: given, y: to.images(y, range), taps: to.images(taps, range) },
-        texels: texels ? ['x'] : [],
-        workgroups,
-      });
+      const bindings = { x: to.images(x, range), y: to.images(y, range), taps: to.images(taps, range) };
+      dispatch(to, 'forward', [x, y], attributes, { rows, columns, images: range.count }, bindings);
     }
   },
   // dx = sum of dy over the windows that x is the first maximum of
@@ -62,21 +82,9 @@ export const maxPool2dGradientOp: Op<MaxPool2dOptions> = {
     const { stride, padding } = attributes;
     const [, , height, width] = dx.shape;
     const [rows, columns] = [height, width].map((size) => Math.ceil((size + padding) / stride));
-    const { constants, params } = parts(dx, dy, attributes, columns);
     for (const range of to.batches(dx, dy, taps)) {
-      const blocks = { rows, columns, images: range.count, quads: params.quads };
-      const { THREADS, workgroups } = overRows(to, dx, blocks);
-      const given = to.images(dy, range);
-      const texels = attributes.kernel > stride && to.texels(given);
-      to.dispatch({
-        shader: 'maxPool2d',
-        entry: 'gradient',
-        constants: { ...constants, THREADS, TEXELS: texels ? TEXEL_SHIFT : 0 },
-        params,
-        bindings: { taps_saved: to.images(taps, range), dy: given, dx: to.images(dx, range) },
-        texels: texels ? ['dy'] : [],
-        workgroups,
-      });
+      const bindings = { taps_saved: to.images(taps, range), dy: to.images(dy, range), dx: to.images(dx, range) };
+      dispatch(to, 'gradient', [dx, dy], attributes, { rows, columns, images: range.count }, bindings);
     }
   },
 };

@@ -5,7 +5,7 @@ export const reluOp: Op = {
   name: 'relu',
   again: (node) => node,
   lower(node, to) {
-    elementwise(to, 'relu', { x: node.inputs[0], y: node.outputs[0] }, { entry: 'forward' });
+    elementwise(to, 'relu', { x: node.inputs[0], y: node.outputs[0] }, { entry: 'forward', constants: { ADD: false } });
   },
   // dx = dy * (y > 0): the output is kept, so the input need not be
   gradient: (node, [dy]) => [
@@ -17,7 +17,17 @@ export const reluGradientOp: Op = {
   name: 'reluGradient',
   lower(node, to) {
     const [y, dy] = node.inputs;
-    elementwise(to, 'relu', { y_saved: y, dy, dx: node.outputs[0] }, { entry: 'gradient' });
+    elementwise(to, 'relu', { y_saved: y, dy, dx: node.outputs[0] }, { entry: 'gradient', constants: { ADD: false } });
+  },
+};
+
+/** [y, a, b] to [dx], where dy is a + b. */
+export const addReluGradientOp: Op = {
+  name: 'add+reluGradient',
+  lower(node, to) {
+    const [y, dy, more] = node.inputs;
+    const options = { entry: 'gradient', constants: { ADD: true } };
+    elementwise(to, 'relu', { y_saved: y, dy, more, dx: node.outputs[0] }, options);
   },
 };
 

@@ -1,5 +1,6 @@
 import { type Op, recordOne, type Tensor } from '../graph.js';
 import { quadType, vec4s } from '../layout.js';
+import type { Lowering } from '../lowering.js';
 import { TEXEL_SHIFT } from '../texels.js';
 import { downRows, rowsOf } from './rows.js';
 
@@ -36,18 +37,33 @@ function params(x: Tensor, y: Tensor, { alignCorners }: Attributes) {
   };
 }
 
+const isEnlarged = ({ traits }: Lowering, x: Tensor, y: Tensor): boolean =>
+  traits.cpu && [2, 3].every((axis) => y.shape[axis] >= x.shape[axis]);
+
+/** Columns of y that read one of x, if a kernel may have the code for each. */
+const MOST_READERS = 8;
+
+/** How many columns of y read one of x at most: those placed less than one column of x from it. */
+function readersOf({ stepX, unitX }: { stepX: number; unitX: number }): number {
+  const readers = stepX > 0 ? Math.ceil((2 * unitX) / stepX) : Infinity;
+  return readers <= MOST_READERS ? readers : 0;
+}
+
 export const resizeBilinearOp: Op<Attributes> = {
   name: 'resizeBilinear',
   again: (node) => node,
   lower({ inputs: [x], outputs: [y], attributes }, to) {
+    // On a processor a thread has all of y between two columns of x, and loads these once.
+    const enlarges = isEnlarged(to, x, y);
+    const over = enlarges ? x : y;
     for (const range of to.batches(x, y)) {
-      const { THREADS, run, workgroups } = downRows(to, y, rowsOf(y.shape, range.count));
+      const { THREADS, run, workgroups } = downRows(to, y, rowsOf(over.shape, range.count));
       const given = to.images(x, range);
       const texels = to.texels(given);
       to.dispatch({
         shader: 'resizeBilinear',
-        entry: 'forward',
-        constants: { Quad: quadType(x.dtype), THREADS, TEXELS: texels ? TEXEL_SHIFT : 0 },
+        entry: enlarges ? 'enlarge' : 'forward',
+        constants: { Quad: quadType(x.dtype), THREADS, TEXELS: texels ? TEXEL_SHIFT : 0, READERS: 0 },
         params: { ...params(x, y, attributes), run },
         bindings: { x: given, y: to.images(y, range) },
         texels: texels ? ['x'] : [],
@@ -65,15 +81,17 @@ export const resizeBilinearOp: Op<Attributes> = {
 export const resizeBilinearGradientOp: Op<Attributes> = {
   name: 'resizeBilinearGradient',
   lower({ inputs: [dy], outputs: [dx], attributes }, to) {
+    const sizes = params(dx, dy, attributes);
+    const readers = isEnlarged(to, dx, dy) ? readersOf(sizes) : 0;
     for (const range of to.batches(dx, dy)) {
       const { THREADS, run, workgroups } = downRows(to, dx, rowsOf(dx.shape, range.count));
       const given = to.images(dy, range);
       const texels = to.texels(given);
       to.dispatch({
         shader: 'resizeBilinear',
-        entry: 'gradient',
-        constants: { Quad: quadType(dx.dtype), THREADS, TEXELS: texels ? TEXEL_SHIFT : 0 },
-        params: { ...params(dx, dy, attributes), run },
+        entry: readers > 0 ? 'enlargeGradient' : 'gradient',
+        constants: { Quad: quadType(dx.dtype), THREADS, TEXELS: texels ? TEXEL_SHIFT : 0, READERS: readers },
+        params: { ...sizes, run },
         bindings: { dy: given, dx: to.images(dx, range) },
         texels: texels ? ['dy'] : [],
         workgroups,

@@ -38,28 +38,39 @@ export interface SumOptions {
 }
 
 /** target[firstRow + row][inner] = scale * the sum over the row. */
-export function sumRows(
+export const sumRows = (to: Lowering, rows: Rows, target: Storage, options: SumOptions = {}): void =>
+  pass(to, foldRows(to, rows, RUN), 1, target, options);
+
+/** Rows of at most `most` vec4f, each of which is a sum of one or several of those given. */
+export function foldRows(to: Lowering, rows: Rows, most: number): Rows {
+  const { sources, length, inner = 1 } = rows;
+  if (length <= most) return rows;
+  const parts = Math.ceil(length / RUN);
+  const count = sources.reduce((sum, source) => sum + source.rows, 0);
+  const out = to.scratch(`sum of ${length}`, [count * parts * inner * 4], 'vector');
+  pass(to, rows, parts, out, {});
+  return foldRows(to, { sources: [{ binding: out, rows: count }], length: parts, inner }, most);
+}
+
+/** Rows of `parts` vec4f from longer ones. */
+function pass(
   to: Lowering,
   { sources, length, inner = 1 }: Rows,
+  parts: number,
   target: Storage,
-  options: SumOptions = {},
+  { scale = 1, across = false, firstRow = 0 }: SumOptions,
 ): void {
-  const rows = sources.reduce((sum, source) => sum + source.rows, 0);
-  const parts = Math.ceil(length / RUN);
-  const last = parts === 1;
-  const out = last ? target : to.scratch(`sum of ${length}`, [rows * parts * inner * 4], 'vector');
-  let firstRow = last ? (options.firstRow ?? 0) : 0;
+  let row = firstRow;
   for (const source of sources) {
     to.dispatch({
       shader: 'sumRows',
-      constants: { ACROSS: last && options.across === true },
-      params: { rows: source.rows, length, inner, parts, firstRow, scale: last ? (options.scale ?? 1) : 1 },
-      bindings: { x: source.binding, y: out },
+      constants: { ACROSS: across },
+      params: { rows: source.rows, length, inner, parts, firstRow: row, scale },
+      bindings: { x: source.binding, y: target },
       workgroups: to.flat(source.rows * parts * inner),
     });
-    firstRow += source.rows;
+    row += source.rows;
   }
-  if (!last) sumRows(to, { sources: [{ binding: out, rows }], length: parts, inner }, target, options);
 }
 
 /**
@@ -105,33 +116,44 @@ export function overImages(
 
 const vec4sOfImage = ({ shape, bytes, dtype }: Tensor): number => bytes / shape[0] / quadBytes(dtype);
 
-interface TermsOptions extends SumOptions {
-  /** A sum for each image instead of one for the batch. */
-  perImage?: boolean;
+interface TermsOptions {
   /** vec4f beside each other that are summed apart. Default 1. */
   inner?: number;
   constants?: Constants;
 }
 
 /**
- * The sum of what the shader's entry point `terms` computes from images, over the batch or per image. `terms` is called
+ * What the shader's entry point `terms` computes from images: a row of parts for each image, one after the other. `terms` is called
  * as `overImages` says, and invocation l of workgroup (x, y) writes sums[(((first + y) * groups + x) * THREADS + l) * inner + ...],
  * `inner` vec4f.
  */
+export function termRows(
+  to: Lowering,
+  shader: string,
+  tensors: Record<string, Tensor>,
+  params: Record<string, number>,
+  { inner = 1, constants }: TermsOptions = {},
+): Required<Rows> {
+  const [first] = Object.values(tensors);
+  const images = first.shape[0];
+  const { THREADS, groups } = spread(to.traits, vec4sOfImage(first), images, TERMS_RUN);
+  const length = groups * THREADS;
+  const sums = to.scratch('terms', [images * length * inner * 4], 'vector');
+  overImages(to, { shader, entry: 'terms', run: TERMS_RUN, constants }, tensors, params, { sums });
+  return { sources: [{ binding: sums, rows: images }], length, inner };
+}
+
+/** The sum of these terms: with `perImage` one for each image, else one for the batch. */
 export function sumTerms(
   to: Lowering,
   shader: string,
   tensors: Record<string, Tensor>,
   params: Record<string, number>,
   target: Storage,
-  { perImage = false, inner = 1, constants, ...options }: TermsOptions = {},
+  { perImage = false, inner, constants, ...options }: TermsOptions & SumOptions & { perImage?: boolean } = {},
 ): void {
-  const [first] = Object.values(tensors);
-  const images = first.shape[0];
-  const { THREADS, groups } = spread(to.traits, vec4sOfImage(first), images, TERMS_RUN);
-  const parts = groups * THREADS;
-  const sums = to.scratch('terms', [images * parts * inner * 4], 'vector');
-  overImages(to, { shader, entry: 'terms', run: TERMS_RUN, constants }, tensors, params, { sums });
-  const rows = perImage ? images : 1;
-  sumRows(to, { sources: [{ binding: sums, rows }], length: (images * parts) / rows, inner }, target, options);
+  const rows = termRows(to, shader, tensors, params, { inner, constants });
+  const [{ binding, rows: images }] = rows.sources;
+  const whole = { ...rows, sources: [{ binding, rows: 1 }], length: rows.length * images };
+  sumRows(to, perImage ? rows : whole, target, options);
 }

@@ -95,6 +95,8 @@ function assertSame(got: Run, wanted: Run): void {
 }
 
 const GRADIENT = 'reluGradient+batchNorm2dGradient';
+/** What is fused of the loss and the counts. */
+const SUMS = '1 segmentationSums, 1 segmentationSumsGradient';
 /** What is fused around convolutions; of the statistics those of so many. */
 const convolutions = (statistics: number): string =>
   `4 concat+conv2d, 4 concat+conv2dWeightGradient, ${statistics} conv2d+batchNorm2dStatistics, 4 conv2dInputGradient+channelSlice`;
@@ -137,6 +139,14 @@ const patterns: Pattern[] = [
     name: 'relu(norm(x)) + norm(other)',
     build: ({ x, other, norm }) => [scale(add(relu(norm(x)), norm(other)), 2)],
     kinds: { 'batchNorm2d+relu+add': 1, [GRADIENT]: 1 },
+  },
+  {
+    name: 'relu(norm(x) + other) read twice: its gradient is a sum',
+    build: ({ x, other, norm }) => {
+      const z = relu(add(norm(x), other));
+      return [scale(add(scale(z, 3), z), 2)];
+    },
+    kinds: { 'batchNorm2d+add+relu': 1, 'add+reluGradient': 1 },
   },
   {
     name: 'relu(x + other)',
@@ -331,18 +341,18 @@ async function train(
 for (const [net, fused, read] of [
   [
     'unet',
-    `18 batchNorm2d+relu, ${convolutions(18)}, 18 ${GRADIENT}`,
-    '18 batchNorm2dEvaluation+relu, 4 concat+conv2d',
+    `18 batchNorm2d+relu, ${convolutions(18)}, 18 ${GRADIENT}, ${SUMS}`,
+    '18 batchNorm2dEvaluation+relu, 4 concat+conv2d, 1 segmentationSums',
   ],
   [
     'resnet34-unet',
-    `16 batchNorm2d+add+relu, 25 batchNorm2d+relu, ${convolutions(44)}, 25 ${GRADIENT}`,
-    '16 batchNorm2dEvaluation+add+relu, 25 batchNorm2dEvaluation+relu, 4 concat+conv2d',
+    `15 add+reluGradient, 16 batchNorm2d+add+relu, 25 batchNorm2d+relu, ${convolutions(44)}, 25 ${GRADIENT}, ${SUMS}`,
+    '16 batchNorm2dEvaluation+add+relu, 25 batchNorm2dEvaluation+relu, 4 concat+conv2d, 1 segmentationSums',
   ],
   [
     'resnet34-unet-bridge',
-    `28 batchNorm2d+relu, 17 batchNorm2d+relu+add, ${convolutions(47)}, 45 ${GRADIENT}`,
-    '28 batchNorm2dEvaluation+relu, 17 batchNorm2dEvaluation+relu+add, 4 concat+conv2d',
+    `28 batchNorm2d+relu, 17 batchNorm2d+relu+add, ${convolutions(47)}, 45 ${GRADIENT}, ${SUMS}`,
+    '28 batchNorm2dEvaluation+relu, 17 batchNorm2dEvaluation+relu+add, 4 concat+conv2d, 1 segmentationSums',
   ],
 ] as const) {
   test(`${net} trains and evaluates as without`, async () => {

@@ -78,6 +78,9 @@ for (const [shape, kernel, stride, padding] of [
   [[1, 6, 20, 9], 5, 2, 2],
   [[1, 1, 40, 35], 16, 3, 8],
   [[1, 68, 4, 5], 2, 2, 1],
+  // Threads that go down several rows.
+  [[2, 20, 61, 67], 3, 2, 1],
+  [[1, 37, 43, 40], 3, 1, 0],
 ] as const) {
   const name = `[${shape}], kernel ${kernel}, stride ${stride}, padding ${padding}`;
   test(name, () => check(device, shape, { kernel, stride, padding }));
@@ -100,6 +103,12 @@ test('padding never wins over negative values', () => {
 test('a batch split over bindings gives the same', () => {
   const small: Device = Object.assign(Object.create(device), { traits: { ...device.traits, maxBindingBytes: 8192 } });
   return check(small, [7, 5, 8, 8], { kernel: 3, stride: 2, padding: 1 });
+});
+
+test('the kernels of graphics cards', async () => {
+  const gpu: Device = Object.assign(Object.create(device), { traits: { ...device.traits, cpu: false } });
+  await check(gpu, [2, 5, 9, 14], { kernel: 3, stride: 2, padding: 1 });
+  await check(gpu, [1, 6, 11, 7], { kernel: 2, stride: 2, padding: 0 });
 });
 
 test('gradient by finite differences', async () => {

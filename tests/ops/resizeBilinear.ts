@@ -63,7 +63,7 @@ async function check(on: Device, shape: Shape, size: readonly [number, number], 
   const wanted = reference(shape, size, x.values, dy.values, alignCorners);
   const compare = (name: string, got: Float32Array, reference: ArrayLike<number>) => {
     assert.is(got.length, reference.length);
-    const largest = Math.max(...Array.from(reference, Math.abs));
+    const largest = Array.from(reference, Math.abs).reduce((most, value) => Math.max(most, value), 0);
     got.forEach((value, i) => {
       const error = Math.abs(value - reference[i]);
       assert.ok(error <= 2e-6 * largest, `${name}[${i}] is ${value} instead of ${reference[i]}`);
@@ -119,6 +119,14 @@ for (const alignCorners of [false, true]) {
   ] as const) {
     test(`[${shape}] to [${size}], ${name} stay`, () => check(device, shape, size, alignCorners));
   }
+
+  test(`the kernels of graphics cards, and rows that several threads go down, ${name} stay`, async () => {
+    const gpu: Device = Object.assign(Object.create(device), { traits: { ...device.traits, cpu: false } });
+    await check(gpu, [2, 3, 4, 5], [8, 10], alignCorners);
+    await check(gpu, [1, 5, 3, 2], [7, 9], alignCorners);
+    await check(device, [2, 20, 31, 29], [62, 58], alignCorners);
+    await check(device, [1, 36, 23, 33], [24, 99], alignCorners);
+  });
 
   test(`a batch split over bindings gives the same, ${name} stay`, () => {
     const small: Device = Object.assign(Object.create(device), { traits: { ...device.traits, maxBindingBytes: 8192 } });
