@@ -72,24 +72,31 @@ export class Lowering {
    * @throws Error when a single image is larger than a binding
    */
   batches(...tensors: readonly Tensor[]): ImageRange[] {
+    const { maxBindingBytes } = this.traits;
+    const ranges = this.batchesOf(maxBindingBytes, ...tensors);
+    if (ranges.length === 0) {
+      throw new Error(
+        `${this.node}: one image of ${tensors.join(', ')} does not fit a storage binding of ${maxBindingBytes} bytes ` +
+          'on this adapter; use smaller images or a smaller width',
+      );
+    }
+    return ranges;
+  }
+
+  /** Such ranges with parts of so many bytes at most; none where a single image has more. */
+  batchesOf(bytes: number, ...tensors: readonly Tensor[]): ImageRange[] {
     const images = tensors[0].shape[0];
     let most = images;
     let step = 1;
     for (const tensor of tensors) {
-      const bytes = tensor.bytes / images;
-      const align = this.traits.storageOffsetAlignment / gcd(bytes, this.traits.storageOffsetAlignment);
+      const each = tensor.bytes / images;
+      const align = this.traits.storageOffsetAlignment / gcd(each, this.traits.storageOffsetAlignment);
       step = (step * align) / gcd(step, align);
-      most = Math.min(most, Math.floor(this.traits.maxBindingBytes / bytes));
+      most = Math.min(most, Math.floor(bytes / each));
     }
     const count = most >= images ? images : Math.floor(most / step) * step;
-    if (count < 1) {
-      throw new Error(
-        `${this.node}: one image of ${tensors.join(', ')} does not fit a storage binding of ${this.traits.maxBindingBytes} bytes ` +
-          'on this adapter; use smaller images or a smaller width',
-      );
-    }
     const ranges: ImageRange[] = [];
-    for (let first = 0; first < images; first += count) {
+    for (let first = 0; count > 0 && first < images; first += count) {
       ranges.push({ first, count: Math.min(count, images - first) });
     }
     return ranges;

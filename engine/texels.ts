@@ -41,7 +41,7 @@ export interface TexelPlan {
 const KEPT_FOR = 8;
 
 /** Larger copies are for one dispatch alone: the parts of a large batch would all lie in textures at once. */
-const KEPT_BYTES = 32 * 2 ** 20;
+export const KEPT_BYTES = 32 * 2 ** 20;
 
 /** Which copies the dispatches need: none twice while the memory behind it stays as it is. */
 export function planTexels(pipelines: PipelineCache, dispatches: readonly Lowered[]): TexelPlan {

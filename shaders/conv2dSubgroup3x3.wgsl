@@ -27,11 +27,7 @@ diagnostic(off, subgroup_uniformity);
 //   and 7 s to compile), 39 and 45 from textures (2 and 3.6 s); without any load in the loop 50. No gain there: 12x8 pixels of two
 //   channels (1.03 times as fast, half as long again to compile), the filter in a uniform buffer (level with a sampled
 //   texture), stores into a texture (0.75).
-//   Winograd F(2x2,3x3), written and measured on the Zen 4, all its dispatches and copies, 16 lanes: 96 where this has 106 (64->64
-//   64x64 N=2), 64 where 98 (32->32 64x64 N=4), 122 where 110 (128->128 16x16), 100 where 113 (256->256 8x8); at 8 lanes 1.1
-//   to 1.3 times as fast for the first. Of its 6.7 ms at 16 transformed patches take 1.6 to make and to copy, sums over the 16 products that do not fit the
-//   cache and their transform 1.3. With the patches transformed as they are loaded: 109, and 18 s to compile. Its largest error
-//   against sums in f64 is 1.9e-7 of the largest value where this has 6.9e-7.
+//   Of 64 channels and more conv2dWinogradSubgroup is faster.
 // Dispatch: x = tiles along the row, y = batch * tiles along the column, z = blocks of LANES*VECTORS channels.
 // Assigns y, pads included.
 // MOMENTS: each tile's moments go into moments, batchNorm2d's partials, number y * tiles along the row + x. As a value of Params it would

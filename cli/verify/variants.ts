@@ -8,7 +8,7 @@ export interface Variant {
 
 export const AS_CHOSEN: Variant = { name: "the adapter's own choice", force: (device) => device };
 
-/** The most forms that the rule ever has to order: seven tiles of registers behind a kernel for certain shapes. */
+/** The most forms that the rule ever has to order: seven tiles of registers, and a kernel for certain shapes or Winograd's. */
 export const FORMS = 8;
 
 /** The form that the rule puts at this place, or its last. */

@@ -3,9 +3,10 @@ import { type Node, type Op, recordOne, type Tensor } from '../graph.js';
 import { vec4s } from '../layout.js';
 import { type Dispatch, Lowering } from '../lowering.js';
 import { partsOf } from './batchNormPasses.js';
+import { channelSum } from './channelSum.js';
 import { type Geometry, pair } from './convForms.js';
 import { headInputGradient, isHead } from './convHead.js';
-import { channelSum } from './channelSum.js';
+import { giveMoments, partsOfWinograd } from './convWinograd.js';
 import { canJoin, convolve, filterGradient, filterPart, transposeFilter } from './convolution.js';
 
 export interface Conv2dOptions {
@@ -50,6 +51,7 @@ export const conv2dOp: Op<Geometry & { maps?: number }> = {
         `${y}: its moments were planned for a form of the convolution that has other tiles; plan it anew`,
       );
     }
+    if (partsOfWinograd(to.dispatches) !== undefined) return giveMoments(to.dispatches, moments);
     const dispatch = to.dispatches[to.dispatches.length - 1];
     dispatch.constants = { ...dispatch.constants, MOMENTS: true };
     dispatch.bindings = { ...dispatch.bindings, moments };
@@ -76,6 +78,8 @@ export function momentTiles(traits: DeviceTraits, node: Node): number | undefine
 
 /** One dispatch makes y, or one for each of its maps adds to what the others made, and the last of them has it whole. */
 function tilesOf(dispatches: readonly Dispatch[], maps = 1): number | undefined {
+  const parts = partsOfWinograd(dispatches);
+  if (parts !== undefined) return parts;
   const { shader, constants, workgroups } = dispatches[dispatches.length - 1];
   if (dispatches.length > (constants?.ADD ? maps : 1) || !WITH_MOMENTS.includes(shader)) return undefined;
   // Rows of tiles are whole; where tiles are counted through, a second row of workgroups may end in some that have none.
@@ -100,7 +104,7 @@ export const conv2dInputGradientOp: Op<Geometry & { firstChannel?: number }> = {
     const geometry: Geometry = strided
       ? { ...node.attributes, transposed: true }
       : { ...node.attributes, padding: [kernel[0] - 1 - padding[0], kernel[1] - 1 - padding[1]] };
-    convolve(to, { x: dy, w: transposeFilter(to, w, !strided, part), y: dx }, geometry);
+    convolve(to, { x: dy, ...transposeFilter(to, w, !strided, part), y: dx }, geometry);
   },
 };
 

@@ -31,7 +31,8 @@ export interface Geometry {
   readonly transposed: boolean;
 }
 
-const is3x3 = ({ kernel, stride, transposed }: Geometry): boolean =>
+/** 3x3 with stride 1. */
+export const is3x3 = ({ kernel, stride, transposed }: Geometry): boolean =>
   !transposed && kernel[0] === 3 && kernel[1] === 3 && stride[0] === 1 && stride[1] === 1;
 
 /** Neighbouring numbers that a lane owns: the most that leave the fewest lanes idle. */
@@ -66,16 +67,18 @@ export interface Operands {
   dtype?: Dtype;
   /** Forms for these shapes alone; the rule prefers them to all others, the first of them most. */
   own?: readonly OwnForm[];
+  /** Those that the rule would take last, for a measured choice. */
+  last?: readonly OwnForm[];
 }
 
 /** The rule's favourite, the first of these, unless the device is told another (`FormChooser`). */
 function pick<F extends { shader: string; constants: Constants }>(
   { choose }: DeviceTraits,
   work: string,
-  own: readonly OwnForm[],
+  { own = [], last = [] }: Operands,
   others: readonly F[],
 ): F | OwnForm {
-  const forms = [...own, ...others];
+  const forms = [...own, ...others, ...last];
   if (!choose || forms.length === 1) return forms[0];
   const names = forms.map(({ shader, constants }) =>
     [shader, ...Object.entries(constants).map(([name, value]) => `${name}=${value}`)].join(' '),
@@ -88,14 +91,14 @@ function nameWork(
   pass: string,
   sizes: string,
   geometry: Geometry,
-  { texels, dtype = 'f32', own = [] }: Operands,
+  { texels, dtype = 'f32', own = [], last = [] }: Operands,
 ): string {
   const { kernel, stride, padding, transposed } = geometry;
   const words = [pass, sizes, ...[kernel, stride, padding].map((axes, i) => 'ksp'[i] + axes.join('x')), dtype];
   if (transposed) words.push('transposed');
   if (texels) words.push('texels');
   // Whether these are among the forms depends on more than sizes.
-  return [...words, ...own.map(({ shader }) => shader)].join(' ');
+  return [...words, ...[...own, ...last].map(({ shader }) => shader)].join(' ');
 }
 
 export interface ConvolveForm {
@@ -121,7 +124,7 @@ export function chooseConvolve(
   [batch, channels, height, width]: readonly number[],
   { reduction = channels, ...operands }: Operands & { reduction?: number } = {},
 ): ConvolveForm | OwnForm {
-  const { texels = false, own = [] } = operands;
+  const { texels = false } = operands;
   const work = nameWork('convolve', `N${batch} ${reduction}->${channels} ${height}x${width}`, geometry, operands);
   if (traits.kernels === 'plain') return { shader: 'conv2dPlain', constants: {}, pixels: 1, channels: 4 };
   // What matrix units are not for goes to the tiled kernels.
@@ -134,10 +137,10 @@ export function chooseConvolve(
       const constants = { PIXELS: pixels, CHANNELS: channels, THREAD_PIXELS, THREAD_CHANNELS };
       return { shader: 'conv2dTiled', constants, pixels, channels };
     });
-    return pick(traits, work, own, forms);
+    return pick(traits, work, operands, forms);
   }
   const forms = subgroupForms(traits, geometry, [batch, channels, height, width], texels);
-  return pick(traits, work, own, forms);
+  return pick(traits, work, operands, forms);
 }
 
 /**
@@ -274,7 +277,7 @@ export function chooseFilterGradient(
   dy: readonly number[],
   operands: Operands = {},
 ): FilterGradientForm | OwnForm {
-  const { texels = false, own = [] } = operands;
+  const { texels = false } = operands;
   const work = nameWork('filterGradient', `${x.join('x')} ${dy.join('x')}`, geometry, operands);
   const { kernels, subgroupSize: lanes } = traits;
   const name = 'conv2dWeightGradient';
@@ -283,7 +286,7 @@ export function chooseFilterGradient(
   }
   if (kernels === 'tiled' || kernels === 'matrix') {
     const tiled = { shader: `${name}Tiled`, constants: {}, channels: 64, rows: 16, step: 16, least: 256 };
-    return pick(traits, work, own, [tiled]);
+    return pick(traits, work, operands, [tiled]);
   }
   const TEXELS = texels ? TEXEL_SHIFT : 0;
   const general = {
@@ -294,7 +297,7 @@ export function chooseFilterGradient(
     step: lanes,
     least: 64,
   };
-  if (!is3x3(geometry)) return pick(traits, work, own, [general]);
+  if (!is3x3(geometry)) return pick(traits, work, operands, [general]);
   const vector = widthFor(vec4s(dy[1]) * 4, lanes);
   // Fewer sums at 16 lanes, where 144 take 2 s to compile and 72 0.7; only lanes of four channels gain much by them.
   const inputs = lanes > 8 ? Math.max(1, 2 / vector) : 4 / vector;
@@ -322,5 +325,5 @@ export function chooseFilterGradient(
           ...ofColumns(lanes - 2),
         },
       ];
-  return pick<FilterGradientForm>(traits, work, own, [...special, general]);
+  return pick<FilterGradientForm>(traits, work, operands, [...special, general]);
 }

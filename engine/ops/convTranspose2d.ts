@@ -40,7 +40,7 @@ export const convTranspose2dInputGradientOp: Op<Geometry> = {
   lower(node, to) {
     const [dy, w] = node.inputs;
     const geometry = { ...node.attributes, transposed: false };
-    convolve(to, { x: dy, w: transposeFilter(to, w, false), y: node.outputs[0] }, geometry);
+    convolve(to, { x: dy, ...transposeFilter(to, w, false), y: node.outputs[0] }, geometry);
   },
 };
 

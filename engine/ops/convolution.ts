@@ -8,7 +8,7 @@
  * | gradient of the filter | filterGradient, taps shift x                        | filterGradient, taps shift dy |
  * | gradient of the bias   | channelSum                                          | channelSum                    |
  *
- * Shapes with kernels of their own: `convHead.ts`, `convInside.ts`, `convStem.ts`.
+ * Shapes with kernels of their own: `convHead.ts`, `convInside.ts`, `convStem.ts`, `convWinograd.ts`.
  */
 import type { Tensor } from '../graph.js';
 import { byteLength, filterSizes, vec4s } from '../layout.js';
@@ -19,6 +19,7 @@ import { convolveHead, headFilterGradient, isHead } from './convHead.js';
 import { convolveInside, insideFilterGradient, isInside } from './convInside.js';
 import { convolveMatrix, isMatrix, matrixFilterGradient } from './convMatrix.js';
 import { convolveStem, isStem, stemFilterGradient } from './convStem.js';
+import { convolveWinograd, isWinograd, WINOGRAD, winogradWins } from './convWinograd.js';
 import { splitSum } from './splitSum.js';
 import { stridedSum } from './stridedSum.js';
 
@@ -39,8 +40,17 @@ interface Convolved {
   second?: Tensor;
   /** Any filter layout with the images' channels as reduction and y's as out, or a `filterPart`. */
   w: Part;
+  /** Where w is yet to be made of another filter. */
+  turned?: Turned;
   bias?: Tensor;
   y: Tensor;
+}
+
+/** What a filter is the transposition of, its taps turned by 180 degrees or not. */
+interface Turned {
+  of: Part;
+  flip: boolean;
+  make(): void;
 }
 
 /** Whether `convolve` takes a second image: it is read as texels, behind the first one. */
@@ -53,7 +63,12 @@ export function canJoin(to: Lowering, { x, second, w, y }: Convolved & { second:
  * y = bias + convolution of x, or of two images, with w.
  * @param more adds the convolution to y instead
  */
-export function convolve(to: Lowering, { x, second, w, bias, y }: Convolved, geometry: Geometry, more = false): void {
+export function convolve(
+  to: Lowering,
+  { x, second, w, turned, bias, y }: Convolved,
+  geometry: Geometry,
+  more = false,
+): void {
   const { stride, transposed } = geometry;
   const [, , height, width] = y.shape;
   const sizes = {
@@ -93,16 +108,26 @@ export function convolve(to: Lowering, { x, second, w, bias, y }: Convolved, geo
     ]),
   ];
   const images = second ? [x, second] : [x];
+  // Winograd's form turns a filter as it transforms it.
+  const transformed = { maps: images, w: turned?.of ?? w, turned: turned !== undefined, bias, y };
+  const winograd = ownForms([
+    !more && turned?.flip !== false && isWinograd(to, geometry, transformed),
+    WINOGRAD,
+    () => convolveWinograd(to, transformed, geometry),
+  ]);
   const ranges = to.batches(...images, y);
+  const wins = winogradWins(traits, transformed, ranges[0].count);
   const partsIn = (range: ImageRange): Part[] => images.map((image) => to.images(image, range));
   // What fits the first part of the batch, which is the largest, fits the others.
   const texels = to.texels({ joined: partsIn(ranges[0]) }, w);
   const form = chooseConvolve(traits, geometry, [ranges[0].count, quads(y) * 4, height, width], {
     texels,
     dtype: x.dtype,
-    own,
+    own: wins ? [...own, ...winograd] : own,
+    last: wins ? [] : winograd,
     reduction: images.reduce((sum, image) => sum + quads(image) * 4, 0),
   });
+  if (form.shader !== WINOGRAD) turned?.make();
   if ('lower' in form) return form.lower();
   for (const range of ranges) {
     const parts = partsIn(range);
@@ -163,23 +188,30 @@ export function filterPart(w: Tensor, { first, count }: FilterPart): Part {
 }
 
 /**
- * The filter with reduction and out channels swapped, and its taps turned by 180 degrees if `flip`. All filters of a net turned by
+ * The filter with reduction and out channels swapped, and its taps turned by 180 degrees if `flip`, for `convolve`. All filters of a net turned by
  * one dispatch in front of the backward pass gain nothing (UNet 14.6 instead of 14.7 images/s, ResNet34-UNet 33.0 and 33.0, with 24
  * and 52 dispatches less; llvmpipe, 16 lanes, two cores) and take 6 MiB more: turned just before it is used, a filter is in the cache.
  * @param w in either filter layout
  * @param part input channels of w that are wanted; all where it is not given
  */
-export function transposeFilter(to: Lowering, w: Tensor, flip: boolean, part?: FilterPart): Scratch {
+export function transposeFilter(
+  to: Lowering,
+  w: Tensor,
+  flip: boolean,
+  part?: FilterPart,
+): { w: Scratch; turned: Turned } {
   const { out, reduction: channels, taps } = filterSizes(w.shape, w.layout);
   const reduction = part?.count ?? channels;
   const y = to.scratch('transposed filter', [reduction, out, w.shape[2], w.shape[3]], 'filter');
-  to.dispatch({
-    shader: 'filterTranspose',
-    params: { inputQuads: vec4s(reduction), outputQuads: vec4s(out), taps, flip: Number(flip) },
-    bindings: { w: part ? filterPart(w, part) : w, y },
-    workgroups: to.flat(vec4s(out) * taps * vec4s(reduction)),
-  });
-  return y;
+  const of = part ? filterPart(w, part) : w;
+  const make = () =>
+    to.dispatch({
+      shader: 'filterTranspose',
+      params: { inputQuads: vec4s(reduction), outputQuads: vec4s(out), taps, flip: Number(flip) },
+      bindings: { w: of, y },
+      workgroups: to.flat(vec4s(out) * taps * vec4s(reduction)),
+    });
+  return { w: y, turned: { of, flip, make } };
 }
 
 /**

@@ -1,12 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { gradients } from '../../engine/autograd.js';
-import type { Device } from '../../engine/device.js';
+import type { Device, FormChooser } from '../../engine/device.js';
 import { Graph } from '../../engine/graph.js';
 import type { Dtype, Shape } from '../../engine/layout.js';
 import { batchNorm2d } from '../../engine/ops/batchNorm2d.js';
 import { concat } from '../../engine/ops/concat.js';
 import { conv2d } from '../../engine/ops/conv2d.js';
+import { WINOGRAD } from '../../engine/ops/convWinograd.js';
 import { relu } from '../../engine/ops/relu.js';
 import { Plan } from '../../engine/plan.js';
 import { Variables } from '../../engine/variables.js';
@@ -98,6 +99,9 @@ const families: [string, Device][] = [
   ['tiled kernels and the tiling of a GPU', on({ kernels: 'tiled', cpu: false, maxTexelBytes: 0 })],
   ...(fromBuffers ? [['loads from buffers', fromBuffers] as [string, Device]] : []),
 ];
+const choose: FormChooser = (_, forms) => Math.max(0, forms.indexOf(WINOGRAD));
+const winograd = device.withHabits({ choose });
+families.push(['Winograd’s form, where there is one', winograd]);
 
 const cases: Case[] = [
   // 3x3: a tile less one, a tile, a tile and one; one row; channels that leave lanes idle; more channels than a block.
@@ -154,6 +158,19 @@ test('the map is not read for its statistics', async () => {
   // Statistics, last pass, y: the first of them merges tiles instead, and ReLU's pass is gone.
   assert.is(plain.dispatches.filter((shader) => shader === 'relu').length, 2);
   assert.is(large.dispatches.filter((shader) => shader === 'relu').length, 0);
+});
+
+test('Winograd’s products of one map in several dispatches', async () => {
+  const { kernels, maxTexelBytes } = device.traits;
+  if (kernels !== 'subgroup' || maxTexelBytes === 0) return skip('the adapter has no texture loads');
+  for (const [given, some] of [
+    // More patches than are made at once, and a batch in parts.
+    [{ shape: [2, 36, 96, 83], out: 8, kernel: 3 }, winograd],
+    [{ shape: [5, 8, 32, 16], out: 8, kernel: 3 }, smallBindings(winograd, 40000)],
+  ] as const) {
+    const { got } = await check(some, given);
+    assert.ok(got.dispatches.filter((shader) => shader === WINOGRAD).length >= 4);
+  }
 });
 
 test('what has no tiles to give keeps its statistics', async () => {
