@@ -5,7 +5,7 @@ export const reluOp: Op = {
   name: 'relu',
   again: (node) => node,
   lower(node, to) {
-    elementwise(to, 'relu', { x: node.inputs[0], y: node.outputs[0] }, { entry: 'forward', constants: { ADD: false } });
+    elementwise(to, 'relu', { x: node.inputs[0], y: node.outputs[0] }, { entry: 'forward' });
   },
   // dx = dy * (y > 0): the output is kept, so the input need not be
   gradient: (node, [dy]) => [
@@ -17,17 +17,16 @@ export const reluGradientOp: Op = {
   name: 'reluGradient',
   lower(node, to) {
     const [y, dy] = node.inputs;
-    elementwise(to, 'relu', { y_saved: y, dy, dx: node.outputs[0] }, { entry: 'gradient', constants: { ADD: false } });
+    elementwise(to, 'relu', { y_saved: y, dy, dx: node.outputs[0] }, { entry: 'gradient' });
   },
 };
 
-/** [y, a, b] to [dx], where dy is a + b. */
+/** [y, a, b] to [dx], where dy is a + b; what fusing makes of the sum and ReLU's gradient. */
 export const addReluGradientOp: Op = {
   name: 'add+reluGradient',
   lower(node, to) {
-    const [y, dy, more] = node.inputs;
-    const options = { entry: 'gradient', constants: { ADD: true } };
-    elementwise(to, 'relu', { y_saved: y, dy, more, dx: node.outputs[0] }, options);
+    const [y, a, b] = node.inputs;
+    elementwise(to, 'relu', { y_saved: y, a, b, dx: node.outputs[0] }, { entry: 'gradientOfSum' });
   },
 };
 
