@@ -115,7 +115,6 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id)
   if (lane < width) {
     mean_out[quad] = center;
     variance_out[quad] = biased;
-    // Each loaded once: every load takes llvmpipe 13 ms to compile.
     let before = running_mean[quad];
     let variation = running_variance[quad];
     running_mean[quad] = before + (center - before) * params.momentum;
