@@ -74,9 +74,9 @@ const describe = (info: GPUAdapterInfo): string =>
  * width as those of any other, which gave the upper 8 of 16 lanes zeros: so a width that is set has a folder of its own.
  *
  * Nothing sets the width itself. On two cores of a 2.6 GHz Zen 4 (Mesa 25.0.7, LLVM 15) 16 and 8 lanes give: conv2d 3x3 64->64 64x64
- * N=2 106 and 91 GFLOP/s, its filter's gradient 84 and 91; copies 10 and 16 GB/s; the UNet's step of width 16 14.7 and 15.1
- * images/s, the ResNet34-UNet's 37 and 40; and the first step of the latter takes 14.7 and 6.4 s, kernels compiled anew. LLVM prefers
- * 256 bits on Intel's processors and cuts wider vectors in halves.
+ * N=2 90 and 107 GFLOP/s, its filter's gradient 73 and 87; the UNet's step of width 16 13.3 and 16.2 images/s, the ResNet34-UNet's 40
+ * and 41; inference 46 and 51, 145 and 136; and a first step, kernels compiled anew, 17 and 8 s, 22 and 9 s. LLVM prefers 256 bits on
+ * Intel's processors and cuts wider vectors in halves.
  * @param cache where caches are kept
  * @returns variables to be set
  */

@@ -67,18 +67,19 @@ export interface Operands {
   dtype?: Dtype;
   /** Forms for these shapes alone; the rule prefers them to all others, the first of them most. */
   own?: readonly OwnForm[];
-  /** Those that the rule would take last, for a measured choice. */
-  last?: readonly OwnForm[];
+  /** Those that the rule would take next, for a measured choice, which tries the nearest first. */
+  next?: readonly OwnForm[];
 }
 
 /** The rule's favourite, the first of these, unless the device is told another (`FormChooser`). */
 function pick<F extends { shader: string; constants: Constants }>(
   { choose }: DeviceTraits,
   work: string,
-  { own = [], last = [] }: Operands,
+  { own = [], next = [] }: Operands,
   others: readonly F[],
 ): F | OwnForm {
-  const forms = [...own, ...others, ...last];
+  const [first, ...rest] = [...own, ...others];
+  const forms = [first, ...next, ...rest];
   if (!choose || forms.length === 1) return forms[0];
   const names = forms.map(({ shader, constants }) =>
     [shader, ...Object.entries(constants).map(([name, value]) => `${name}=${value}`)].join(' '),
@@ -91,14 +92,14 @@ function nameWork(
   pass: string,
   sizes: string,
   geometry: Geometry,
-  { texels, dtype = 'f32', own = [], last = [] }: Operands,
+  { texels, dtype = 'f32', own = [], next = [] }: Operands,
 ): string {
   const { kernel, stride, padding, transposed } = geometry;
   const words = [pass, sizes, ...[kernel, stride, padding].map((axes, i) => 'ksp'[i] + axes.join('x')), dtype];
   if (transposed) words.push('transposed');
   if (texels) words.push('texels');
   // Whether these are among the forms depends on more than sizes.
-  return [...words, ...[...own, ...last].map(({ shader }) => shader)].join(' ');
+  return [...words, ...[...own, ...next].map(({ shader }) => shader)].join(' ');
 }
 
 export interface ConvolveForm {

@@ -124,7 +124,7 @@ export function convolve(
     texels,
     dtype: x.dtype,
     own: wins ? [...own, ...winograd] : own,
-    last: wins ? [] : winograd,
+    next: wins ? [] : winograd,
     reduction: images.reduce((sum, image) => sum + quads(image) * 4, 0),
   });
   if (form.shader !== WINOGRAD) turned?.make();
