@@ -69,36 +69,54 @@ const describe = (info: GPUAdapterInfo): string =>
   [info.vendor, info.architecture, info.device, info.description].filter((part) => part).join(' ');
 
 /**
- * What Mesa's software driver, llvmpipe, has to find in the environment when it is loaded. With LP_NATIVE_VECTOR_WIDTH=512 it works
- * with vectors of 512 bits, which makes subgroups of 16 lanes instead of 8. Its cache on disk takes the texture functions of one
- * width as those of any other, which gave the upper 8 of 16 lanes zeros: so a width that is set has a folder of its own.
+ * What Mesa's software driver, llvmpipe, has to find in the environment when it is loaded: vectors of 512 bits, which make
+ * subgroups of 16 lanes instead of 8, where the processor has AVX-512 and computes with all of such a vector at once. A Zen 4
+ * (AMD's family 25) takes it in halves, and keeps 8: on two cores of 2.6 GHz (Mesa 25.0.7, LLVM 15) 16 and 8 lanes give: conv2d 3x3
+ * 64->64 64x64 N=2 90 and 107 GFLOP/s, its filter's gradient 73 and 87; the UNet's step of width 16 13.3 and 16.2 images/s, the
+ * ResNet34-UNet's 40 and 41; inference 46 and 51, 145 and 136; a first step, kernels compiled anew, 17 and 8 s, 22 and 9 s. With Mesa
+ * 26.1.6 (LLVM 19): steps 13.8 and 15.4, 37 and 40; inference 52 and 50, 148 and 144; compiling 4.9 and 2.4, 5.3 and 2.9 s.
+ * LP_NATIVE_VECTOR_WIDTH, where it is set, is left as it is.
  *
- * Nothing sets the width itself. On two cores of a 2.6 GHz Zen 4 (Mesa 25.0.7, LLVM 15) 16 and 8 lanes give: conv2d 3x3 64->64 64x64
- * N=2 90 and 107 GFLOP/s, its filter's gradient 73 and 87; the UNet's step of width 16 13.3 and 16.2 images/s, the ResNet34-UNet's 40
- * and 41; inference 46 and 51, 145 and 136; and a first step, kernels compiled anew, 17 and 8 s, 22 and 9 s. LLVM prefers 256 bits on
- * Intel's processors and cuts wider vectors in halves.
+ * The driver's cache on disk takes its texture functions for one width as those for any other, which gave the upper 8 of 16 lanes
+ * zeros: so a width that is set has a folder of its own.
+ * @param processor the text of /proc/cpuinfo, or nothing where there is none
  * @param cache where caches are kept
  * @returns variables to be set
  */
 export function driverEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
+  processor: string,
   cache: string,
 ): Record<string, string> {
-  const width = environment.LP_NATIVE_VECTOR_WIDTH;
+  const has = (line: RegExp) => line.test(processor);
+  const halves = has(/^vendor_id\s*:\s*AuthenticAMD$/m) && has(/^cpu family\s*:\s*25$/m);
+  const wide = has(/^flags\s*:.*\bavx512vl\b/m) && !halves;
+  const width = environment.LP_NATIVE_VECTOR_WIDTH || (wide ? '512' : '');
   if (!width) return {};
   const own = `vectors-of-${width}`;
   const shaders = environment.MESA_SHADER_CACHE_DIR ?? join(cache, 'trimap', 'mesa');
-  // A process that was started by one of ours has it already.
-  return { MESA_SHADER_CACHE_DIR: shaders.endsWith(own) ? shaders : join(shaders, own) };
+  return {
+    LP_NATIVE_VECTOR_WIDTH: width,
+    // A process that was started by one of ours has it already.
+    MESA_SHADER_CACHE_DIR: shaders.endsWith(own) ? shaders : join(shaders, own),
+  };
+}
+
+function processorText(): string {
+  try {
+    return readFileSync('/proc/cpuinfo', 'utf8');
+  } catch {
+    return ''; // Not Linux.
+  }
 }
 
 function prepareDriver(): void {
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
-  const { MESA_SHADER_CACHE_DIR: folder } = driverEnvironment(process.env, cache);
-  if (folder === undefined) return;
-  process.env.MESA_SHADER_CACHE_DIR = folder;
+  const variables = driverEnvironment(process.env, processorText(), cache);
+  Object.assign(process.env, variables);
+  if (variables.MESA_SHADER_CACHE_DIR === undefined) return;
   try {
-    mkdirSync(folder, { recursive: true });
+    mkdirSync(variables.MESA_SHADER_CACHE_DIR, { recursive: true });
   } catch {
     // The driver then works without a cache.
   }

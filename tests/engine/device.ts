@@ -53,13 +53,20 @@ test('a buffer beyond the limit is refused with its name', () => {
   );
 });
 
-test('the software driver has a cache for each width of vectors that is asked for', () => {
-  assert.equal(driverEnvironment({ MESA_SHADER_CACHE_DIR: '/mine' }, '/c'), {});
-  const wide = driverEnvironment({ LP_NATIVE_VECTOR_WIDTH: '512' }, '/c');
+test('the software driver gets vectors of 512 bits where the processor takes them whole, and a cache for each width', () => {
+  const intel = 'vendor_id\t: GenuineIntel\ncpu family\t: 6\nflags\t\t: fpu avx2 avx512f avx512vl\n';
+  const wide = driverEnvironment({}, intel, '/c');
+  assert.is(wide.LP_NATIVE_VECTOR_WIDTH, '512');
   assert.match(wide.MESA_SHADER_CACHE_DIR, /vectors-of-512$/);
-  const narrow = driverEnvironment({ LP_NATIVE_VECTOR_WIDTH: '256', MESA_SHADER_CACHE_DIR: '/mine' }, '/c');
+  const zen = (family: number) => intel.replace('GenuineIntel', 'AuthenticAMD').replace(': 6', `: ${family}`);
+  assert.equal(driverEnvironment({}, zen(26), '/c'), wide);
+  assert.equal(driverEnvironment({}, zen(25), '/c'), {}, 'Zen 4 takes them in halves');
+  assert.equal(driverEnvironment({}, intel.replace('avx512vl', ''), '/c'), {});
+  assert.equal(driverEnvironment({ MESA_SHADER_CACHE_DIR: '/mine' }, '', '/c'), {});
+  const narrow = driverEnvironment({ LP_NATIVE_VECTOR_WIDTH: '256', MESA_SHADER_CACHE_DIR: '/mine' }, intel, '/c');
+  assert.is(narrow.LP_NATIVE_VECTOR_WIDTH, '256');
   assert.match(narrow.MESA_SHADER_CACHE_DIR, /mine.vectors-of-256$/);
-  assert.equal(driverEnvironment({ LP_NATIVE_VECTOR_WIDTH: '256', ...narrow }, '/c'), narrow, 'a child of ours');
+  assert.equal(driverEnvironment(narrow, intel, '/c'), narrow, 'a child of ours');
 });
 
 test.run();
