@@ -55,7 +55,7 @@ export interface DeviceTraits {
 export interface Platform {
   /** The adapter's name for people. */
   readonly name: string;
-  /** The text of `shaders/NAME.wgsl`. */
+  /** The text of `shaders/NAME.wgsl`; throws where there is none. */
   shaderText(name: string): string;
   /** Awaits a promise of the GPU without keeping the processor busy. */
   idle<T>(promise: Promise<T>): Promise<T>;

@@ -1,7 +1,7 @@
 import type { Platform } from './device.js';
-import { type Constants, specialise, texelsDirective } from './wgsl.js';
+import { type Constants, type ShaderText, sourceLines, specialise, texelsDirective } from './wgsl.js';
 
-/** What a shader file declares, read from its text so that the host cannot disagree with it. */
+/** What a shader declares, read from its text so that the host cannot disagree with it. */
 export interface ShaderInterface {
   /** Fields of `struct Params`, in order. */
   params: { name: string; type: 'u32' | 'i32' | 'f32' }[];
@@ -27,8 +27,10 @@ export interface PipelineRequest {
   texels: readonly string[];
 }
 
-/** Reads `struct Params` and the bindings of group 0. */
-export function readInterface(shader: string, source: string): ShaderInterface {
+/** Reads `struct Params` and the bindings of group 0, in the shader and the parts that it includes. */
+export function readInterface(shader: string, textOf: ShaderText): ShaderInterface {
+  const lines = sourceLines(shader, textOf).map(({ text }) => text);
+  const source = lines.join('\n');
   const params: ShaderInterface['params'] = [];
   const struct = /struct\s+Params\s*\{([^}]*)\}/.exec(source);
   for (const field of struct ? struct[1].replace(/\/\/.*$/gm, '').split(',') : []) {
@@ -43,7 +45,7 @@ export function readInterface(shader: string, source: string): ShaderInterface {
   )) {
     storage.set(name, { binding: Number(binding), writable: access === 'read_write', element });
   }
-  for (const line of source.split('\n')) {
+  for (const line of lines) {
     const texels = texelsDirective(line);
     if (texels) storage.set(texels.name, { binding: texels.binding, writable: false, element: texels.element });
   }
@@ -55,6 +57,7 @@ export class PipelineCache {
   private readonly made = new Map<string, Promise<Pipeline>>();
   private readonly interfaces = new Map<string, ShaderInterface>();
   private readonly used = new Set<string>();
+  private readonly textOf: ShaderText = (name) => this.platform.shaderText(name);
 
   constructor(
     private readonly gpu: GPUDevice,
@@ -64,7 +67,7 @@ export class PipelineCache {
   interfaceOf(shader: string): ShaderInterface {
     let found = this.interfaces.get(shader);
     if (!found) {
-      found = readInterface(shader, this.platform.shaderText(shader));
+      found = readInterface(shader, this.textOf);
       this.interfaces.set(shader, found);
     }
     return found;
@@ -91,14 +94,13 @@ export class PipelineCache {
     for (const key of [...fresh.keys()]) if (this.used.has(key)) fresh.delete(key);
     for (const key of fresh.keys()) this.used.add(key);
     const length = ({ shader, constants }: PipelineRequest): number =>
-      specialise(shader, this.platform.shaderText(shader), constants).code.length;
+      specialise(shader, this.textOf, constants).code.length;
     const lengths = new Map([...fresh.values()].map((request) => [request, length(request)]));
     return [...lengths.keys()].sort((a, b) => lengths.get(b)! - lengths.get(a)!);
   }
 
   private async compile({ shader, entry, constants, storage, texels }: PipelineRequest): Promise<Pipeline> {
-    const file = `${shader}.wgsl`;
-    const { code, lines } = specialise(file, this.platform.shaderText(shader), constants);
+    const { code, lines } = specialise(shader, this.textOf, constants);
     const { params, storage: declared } = this.interfaceOf(shader);
     const entries: GPUBindGroupLayoutEntry[] = storage.map((name) => {
       const { binding, writable } = declared.get(name)!;
@@ -134,8 +136,8 @@ export class PipelineCache {
       const errors = info.messages.filter((message) => message.type === 'error');
       const texts = code.split('\n');
       const located = errors.map((message) => {
-        const line = lines[message.lineNum - 1];
-        const at = line ? `shaders/${file}:${line}:${message.linePos}` : `shaders/${file}, constants`;
+        const from = lines[message.lineNum - 1];
+        const at = from ? `shaders/${from.file}:${from.line}:${message.linePos}` : `shaders/${shader}.wgsl, constants`;
         return `${at}: ${message.message}\n    ${texts[message.lineNum - 1]?.trim() ?? ''}`;
       });
       const why = located.length > 0 ? located.join('\n') : (error as Error).message;

@@ -4,6 +4,8 @@
  *
  *     #for i in 0..TILE       lines repeated with i = 0 .. TILE-1, up to the matching #end
  *     #if LANES > 8           lines kept when the expression is not 0, up to #else or #end
+ *     #include moments        the lines of shaders/parts/moments.wgsl, with the constants and loop variables of this place; a part may
+ *                             declare fields of Params and bindings, and include others
  *     #texels 1 x Quad        the read-only binding 1, an array of Quad called x, and the function loadX that reads an element as
  *                             f32: from a texture where TEXELS is not 0 (`texels.ts`), else from a buffer
  *     #texels 2 dy Stored V   the same where an element is V numbers, 1, 2 or 4 (default 4)
@@ -11,8 +13,8 @@
  *     ${LANES == 8 ? f : g}   one of two words, by such an expression
  *
  * Expressions know integers, + - * / % (integer division), comparisons, && || ! and parentheses. WGSL has no unrolled
- * register tiles and `subgroupBroadcast` wants a constant lane, hence the loops; and no way to leave open whether a binding is
- * a buffer or a texture.
+ * register tiles and `subgroupBroadcast` wants a constant lane, hence the loops; no way to leave open whether a binding is
+ * a buffer or a texture; and no text from another file.
  */
 
 /** What a buffer holds, one number or some; shaders convert to and from f32. */
@@ -23,32 +25,74 @@ export const isHalf = (type: string): boolean => /^(f16|vec\dh)$/.test(type);
 /** Whatever is baked into a shader; it is the pipeline key together with the file's name. */
 export type Constants = Readonly<Record<string, number | boolean | ElementType>>;
 
+/** The text of `shaders/NAME.wgsl`; throws where there is none. */
+export type ShaderText = (name: string) => string;
+
+/** A line as it stands in a file below shaders/. */
+export interface SourceLine {
+  readonly text: string;
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+}
+
 export interface Specialised {
   /** WGSL text for the compiler. */
   code: string;
-  /** `lines[i]` is the line (from 1) of the shader file that line i (from 0) of `code` came from; 0 for a constant put in front. */
-  lines: number[];
+  /** `lines[i]` is what line i (from 0) of `code` came from; undefined for a constant put in front. */
+  lines: (SourceLine | undefined)[];
 }
 
 /**
- * @param file the shader's name, for messages
- * @throws Error with file and line for an unknown name, an unbalanced directive or a constant that is no integer
+ * The lines of a shader, with those of the parts that it includes in their places.
+ * @throws Error with file and line for a part that does not exist or includes itself
  */
-export function specialise(file: string, source: string, constants: Constants): Specialised {
+export function sourceLines(shader: string, textOf: ShaderText): SourceLine[] {
+  return withParts(`${shader}.wgsl`, textOf(shader), textOf, []);
+}
+
+function withParts(file: string, source: string, textOf: ShaderText, within: string[]): SourceLine[] {
+  return source.split('\n').flatMap((text, index) => {
+    const at = { text, file, line: index + 1 };
+    const [, name] = /^\s*#include\b\s*(.*?)\s*$/.exec(text) ?? [];
+    if (name === undefined) return [at];
+    if (!/^\w+$/.test(name)) throw located(at, 'expected "#include NAME"');
+    const part = `parts/${name}.wgsl`;
+    if (within.includes(part)) throw located(at, `shaders/${part} includes itself`);
+    let included: string;
+    try {
+      included = textOf(`parts/${name}`);
+    } catch (cause) {
+      throw new Error(`${located(at, `cannot read shaders/${part}`).message}: ${(cause as Error).message}`, { cause });
+    }
+    return withParts(part, included.replace(/\n$/, ''), textOf, [...within, part]);
+  });
+}
+
+const placeOf = ({ file, line }: SourceLine): string => `${file}:${line}`;
+const located = (at: SourceLine, why: string): Error => new Error(`${placeOf(at)}: ${why}: ${at.text.trim()}`);
+
+/**
+ * @throws Error with file and line for an unknown name, an unbalanced directive, a constant that is no integer, or a part that
+ *   cannot be included
+ */
+export function specialise(shader: string, textOf: ShaderText, constants: Constants): Specialised {
   const scope = new Map<string, number>();
   const types = Object.entries(constants).filter(([, value]) => typeof value === 'string');
   for (const [name, value] of Object.entries(constants)) {
     if (typeof value === 'string') continue;
     if (typeof value === 'number' && !Number.isInteger(value)) {
-      throw new Error(`${file}: constant ${name} is ${value}; only integers and booleans are baked into a shader`);
+      throw new Error(
+        `${shader}.wgsl: constant ${name} is ${value}; only integers and booleans are baked into a shader`,
+      );
     }
     scope.set(name, Number(value));
   }
   const out: string[] = [];
-  const lines: number[] = [];
-  expandBlock(parse(file, source), scope, (text, line) => {
+  const lines: Specialised['lines'] = [];
+  expandBlock(parse(sourceLines(shader, textOf)), scope, (text, at) => {
     out.push(text);
-    lines.push(line);
+    lines.push(at);
   });
   // `enable` and `diagnostic` must stand before every declaration, the constants included.
   let front = 0;
@@ -64,15 +108,16 @@ export function specialise(file: string, source: string, constants: Constants): 
     ),
   ];
   out.splice(front, 0, ...declared);
-  lines.splice(front, 0, ...declared.map(() => 0));
+  lines.splice(front, 0, ...declared.map(() => undefined));
   return { code: out.join('\n') + '\n', lines };
 }
 
-type Item =
-  | { kind: 'text'; text: string; line: number }
-  | { kind: 'for'; name: string; from: string; to: string; line: number; file: string; body: Item[] }
-  | { kind: 'if'; test: string; line: number; file: string; body: Item[]; otherwise: Item[] }
-  | { kind: 'texels'; declared: TexelsDirective; line: number; file: string };
+type Item = { at: SourceLine } & (
+  | { kind: 'text' }
+  | { kind: 'for'; name: string; from: string; to: string; body: Item[] }
+  | { kind: 'if'; test: string; body: Item[]; otherwise: Item[] }
+  | { kind: 'texels'; declared: TexelsDirective }
+);
 
 export interface TexelsDirective {
   binding: number;
@@ -90,69 +135,71 @@ export function texelsDirective(line: string): TexelsDirective | undefined {
   return binding === undefined ? undefined : { binding: Number(binding), name, element, width };
 }
 
-function parse(file: string, source: string): Item[] {
+function parse(lines: readonly SourceLine[]): Item[] {
   const root: Item[] = [];
   const open: { body: Item[]; item?: Item }[] = [{ body: root }];
-  source.split('\n').forEach((raw, index) => {
-    const line = index + 1;
-    const fail = (why: string) => new Error(`${file}:${line}: ${why}: ${raw.trim()}`);
+  const requireOneFile = (from: SourceLine, at: SourceLine): void => {
+    if (from.file !== at.file)
+      throw located(at, `${placeOf(from)} began this, and a block ends in the file it begins in`);
+  };
+  for (const at of lines) {
     const top = open[open.length - 1];
-    const directive = /^\s*#(\w+)\s*(.*?)\s*$/.exec(raw);
+    const directive = /^\s*#(\w+)\s*(.*?)\s*$/.exec(at.text);
     if (!directive) {
-      top.body.push({ kind: 'text', text: raw, line });
+      top.body.push({ kind: 'text', at });
     } else if (directive[1] === 'for') {
       const parts = /^(\w+) in (.+)\.\.(.+)$/.exec(directive[2]);
-      if (!parts) throw fail('expected "#for NAME in FROM..TO"');
-      const item: Item = { kind: 'for', name: parts[1], from: parts[2], to: parts[3], line, file, body: [] };
+      if (!parts) throw located(at, 'expected "#for NAME in FROM..TO"');
+      const item: Item = { kind: 'for', name: parts[1], from: parts[2], to: parts[3], at, body: [] };
       top.body.push(item);
       open.push({ body: item.body, item });
     } else if (directive[1] === 'if') {
-      const item: Item = { kind: 'if', test: directive[2], line, file, body: [], otherwise: [] };
+      const item: Item = { kind: 'if', test: directive[2], at, body: [], otherwise: [] };
       top.body.push(item);
       open.push({ body: item.body, item });
     } else if (directive[1] === 'texels') {
-      const declared = texelsDirective(raw);
-      if (!declared) throw fail('expected "#texels BINDING NAME ELEMENT" or "#texels BINDING NAME ELEMENT WIDTH"');
-      top.body.push({ kind: 'texels', declared, line, file });
+      const declared = texelsDirective(at.text);
+      if (!declared)
+        throw located(at, 'expected "#texels BINDING NAME ELEMENT" or "#texels BINDING NAME ELEMENT WIDTH"');
+      top.body.push({ kind: 'texels', declared, at });
     } else if (directive[1] === 'else') {
-      if (top.item?.kind !== 'if' || top.body === top.item.otherwise) throw fail('#else without #if');
+      if (top.item?.kind !== 'if' || top.body === top.item.otherwise) throw located(at, '#else without #if');
+      requireOneFile(top.item.at, at);
       top.body = top.item.otherwise;
     } else if (directive[1] === 'end') {
-      if (open.length === 1) throw fail('#end without #for or #if');
+      if (!top.item) throw located(at, '#end without #for or #if');
+      requireOneFile(top.item.at, at);
       open.pop();
     } else {
-      throw fail('unknown directive');
+      throw located(at, 'unknown directive');
     }
-  });
+  }
   const left = open[open.length - 1].item;
-  if (left) throw new Error(`${file}:${left.line}: this #${left.kind} has no #end`);
+  if (left) throw new Error(`${placeOf(left.at)}: this #${left.kind} has no #end`);
   return root;
 }
 
-function expandBlock(items: Item[], scope: Map<string, number>, emit: (text: string, line: number) => void): void {
+function expandBlock(items: Item[], scope: Map<string, number>, emit: (text: string, at: SourceLine) => void): void {
   for (const item of items) {
+    const { at } = item;
     if (item.kind === 'text') {
       emit(
-        item.text.replace(/\$\{([^}]*)\}/g, (_, e: string) => substitute(e, scope, `line ${item.line}`)),
-        item.line,
+        at.text.replace(/\$\{([^}]*)\}/g, (_, e: string) => substitute(e, scope, placeOf(at))),
+        at,
       );
-      continue;
-    }
-    const where = `${item.file}:${item.line}`;
-    if (item.kind === 'texels') {
-      const width = evaluate(item.declared.width, scope, where);
-      if (![1, 2, 4].includes(width)) throw new Error(`${where}: an element of ${width} numbers; it has 1, 2 or 4`);
+    } else if (item.kind === 'texels') {
+      const width = evaluate(item.declared.width, scope, placeOf(at));
+      if (![1, 2, 4].includes(width))
+        throw new Error(`${placeOf(at)}: an element of ${width} numbers; it has 1, 2 or 4`);
       const lines = scope.get('TEXELS') ? fromTexture(item.declared, width) : fromBuffer(item.declared, width);
-      lines.forEach((text) => emit(text, item.line));
-      continue;
+      lines.forEach((text) => emit(text, at));
+    } else if (item.kind === 'if') {
+      expandBlock(evaluate(item.test, scope, placeOf(at)) ? item.body : item.otherwise, scope, emit);
+    } else {
+      const from = evaluate(item.from, scope, placeOf(at));
+      const to = evaluate(item.to, scope, placeOf(at));
+      for (let i = from; i < to; i++) expandBlock(item.body, new Map(scope).set(item.name, i), emit);
     }
-    if (item.kind === 'if') {
-      expandBlock(evaluate(item.test, scope, where) ? item.body : item.otherwise, scope, emit);
-      continue;
-    }
-    const from = evaluate(item.from, scope, where);
-    const to = evaluate(item.to, scope, where);
-    for (let i = from; i < to; i++) expandBlock(item.body, new Map(scope).set(item.name, i), emit);
   }
 }
 

@@ -187,19 +187,28 @@ test('what is asked wrongly is refused in words', async () => {
   plan.destroy();
 });
 
-test('a shader that does not compile is reported with its line', async () => {
-  const broken = Object.assign(Object.create(device.platform), {
-    shaderText: () => '// contract\n\nfn main() { let x: f32 = 1u; }\n',
-  });
+test('a shader that does not compile is reported with its line, and what it includes with that of the part', async () => {
+  const files: Record<string, string> = {
+    broken: '// contract\n\nfn main() { let x: f32 = 1u; }\n',
+    including: '#include broken\n',
+    'parts/broken': '// what it is\nfn main() -> f32 { return 1u; }\n',
+  };
+  const platform = Object.assign(Object.create(device.platform), { shaderText: (name: string) => files[name] });
   const { PipelineCache } = await import('../../engine/pipelines.js');
-  const cache = new PipelineCache(device.gpu, broken);
-  try {
-    await cache.get({ shader: 'broken', entry: 'main', constants: { TILE: 4 }, storage: [], texels: [] });
-    assert.unreachable();
-  } catch (error) {
-    assert.match((error as Error).message, /broken\.main with \{"TILE":4\} does not compile/);
-    assert.match((error as Error).message, /shaders\/broken\.wgsl:3:\d+: .*\n {4}fn main\(\) \{ let x: f32 = 1u; \}/);
-  }
+  const cache = new PipelineCache(device.gpu, platform);
+  const messageOf = async (shader: string): Promise<string> => {
+    try {
+      await cache.get({ shader, entry: 'main', constants: { TILE: 4 }, storage: [], texels: [] });
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return 'no error';
+  };
+  const message = await messageOf('broken');
+  assert.match(message, /broken\.main with \{"TILE":4\} does not compile/);
+  assert.match(message, /shaders\/broken\.wgsl:3:\d+: .*\n {4}fn main\(\) \{ let x: f32 = 1u; \}/);
+  const included = /shaders\/parts\/broken\.wgsl:2:\d+: .*\n {4}fn main\(\) -> f32 \{ return 1u; \}/;
+  assert.match(await messageOf('including'), included);
 });
 
 test('variables keep names, shapes and values', async () => {

@@ -81,7 +81,7 @@ test('every tile of the tiled kernel compiles within the limits that WebGPU prom
     for (const MOMENTS of [false, true]) {
       const types = { Quad: 'vec4f', Stored: 'f32', Number: 'f32' } as const;
       const given = { ...constants, ADD: false, MOMENTS, ...types };
-      const text = specialise(shader, device.platform.shaderText(shader), given);
+      const text = specialise(shader, device.platform.shaderText, given);
       const module = nothing.createShaderModule({ code: text.code });
       await nothing.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'main' } });
     }

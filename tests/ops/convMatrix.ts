@@ -21,7 +21,7 @@ test('the kernels compile for every shape of matrices that adapters list', async
   const nothing = await adapter.requestDevice({ requiredFeatures: features });
   const { shaderText } = device.platform;
   const check = async (shader: string, constants: Constants) => {
-    const module = nothing.createShaderModule({ code: specialise(shader, shaderText(shader), constants).code });
+    const module = nothing.createShaderModule({ code: specialise(shader, shaderText, constants).code });
     const { messages } = await module.getCompilationInfo();
     assert.equal(
       messages.map(
