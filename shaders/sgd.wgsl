@@ -27,13 +27,7 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> norm: array<vec4f>;
 @group(0) @binding(7) var<storage, read> gate: array<vec4f>;
 
-fn normOfAll() -> f32 {
-  var sum = vec4f();
-  for (var i = 0u; i < arrayLength(&squares); i++) {
-    sum += squares[i];
-  }
-  return sqrt(sum.x + sum.y + sum.z + sum.w);
-}
+#include gradientNorm
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -41,38 +35,10 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let start = (group.x + group.y * groups.x) * ${THREADS * RUN}u + lane;
-  let reports = params.chunk == 0 && start == 0;
+#include updateStart
   let rate = hyper[0].x;
-  var factor = 1.0;
-#if GATED
-  factor = gate[0].x;
-#end
-  if (CLIP || reports) {
-    let whole = normOfAll() * factor;
-    if (reports) {
-      norm[0] = vec4f(whole, 0, 0, 0);
-    }
-#if CLIP
-    factor *= min(1.0, params.clipNorm / (whole + 1e-6));
-#end
-  }
-#if GATED
-  if (gate[0].y == 0) {
-    return;
-  }
-#end
-  let end = min(start + ${THREADS * RUN}u, params.count);
   for (var i = start; i < end; i += THREADS) {
-    let p = parameter[i];
-    var g = gradient[i];
-#if GATED || CLIP
-    g *= factor;
-#end
-#if CLIP
-    gradient[i] = g;
-#end
-    g += params.weightDecay * p;
+#include updateGradient
 #if MOMENTUM
     let v = params.momentum * velocity[i] + g;
     velocity[i] = v;
