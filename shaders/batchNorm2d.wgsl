@@ -60,20 +60,7 @@ struct Params {
 @group(0) @binding(18) var<storage, read_write> dx: array<Quad>;
 @group(0) @binding(19) var<storage, read> moments: array<vec4f>;
 
-struct Moments {
-  count: f32,
-  mean: vec4f,
-  // sum of squared distances from the mean
-  squares: vec4f,
-}
-
-// Chan, Golub, LeVeque: "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances" (1979)
-fn merge(a: Moments, b: Moments) -> Moments {
-  let count = a.count + b.count;
-  let share = b.count / max(count, 1.0);
-  let apart = b.mean - a.mean;
-  return Moments(count, a.mean + apart * share, a.squares + b.squares + apart * apart * (a.count * share));
-}
+#include moments
 
 #if MERGE
 var<workgroup> counts: array<f32, THREADS>;
@@ -243,16 +230,7 @@ fn normalise(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_inde
   for (var pixel = place.pixel; pixel < place.end; pixel += place.lines) {
     let i = pixel * params.quads + place.quad;
     var value = (loadX(i) - center) * scale + shift;
-#if ADD == 1
-    value += vec4f(addend[i]);
-#end
-#if RELU
-    value = max(value, vec4f(0));
-#end
-#if ADD == 2
-    value += vec4f(addend[i]);
-#end
-    y[i] = Quad(value);
+#include storeNormalised
   }
 }
 

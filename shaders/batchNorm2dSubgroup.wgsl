@@ -44,20 +44,7 @@ struct Params {
 @group(0) @binding(15) var<storage, read_write> dx: array<Quad>;
 @group(0) @binding(16) var<storage, read> moments: array<vec4f>;
 
-struct Moments {
-  count: f32,
-  mean: vec4f,
-  // sum of squared distances from the mean
-  squares: vec4f,
-}
-
-// Chan, Golub, LeVeque, as in batchNorm2d
-fn merge(a: Moments, b: Moments) -> Moments {
-  let count = a.count + b.count;
-  let share = b.count / max(count, 1.0);
-  let apart = b.mean - a.mean;
-  return Moments(count, a.mean + apart * share, a.squares + b.squares + apart * apart * (a.count * share));
-}
+#include moments
 
 // eps = 0 leaves the pads, whose variance is 0, finite
 fn inverseDeviation(variance: vec4f) -> vec4f {
@@ -125,16 +112,7 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id)
   let shift = bias[quad];
   for (var i = begin; i < end; i += step) {
     var value = (vec4f(x[i]) - center) * scale + shift;
-#if ADD == 1
-    value += vec4f(addend[i]);
-#end
-#if RELU
-    value = max(value, vec4f(0));
-#end
-#if ADD == 2
-    value += vec4f(addend[i]);
-#end
-    y[i] = Quad(value);
+#include storeNormalised
   }
 #end
 }
