@@ -9,11 +9,11 @@ diagnostic(off, subgroup_uniformity);
 //   transposed = 1:  M runs over the input's pixels, K is the input's channels alone (the host gives one tap), and a slot is
 //                    (tap, output channel): each input pixel makes a patch of strideY x strideX output pixels of its own
 //
-// x, y   images (n, h, w, quads) of Quad (vec4f or vec4h) over channels, pad channels 0; y the same memory as vectors of VECTOR:
+// x, y   images (n, h, w, quads) of Quad (vec4f or vec4h) over channels, pad channels 0; y the same memory by VECTORS:
 //        Stored
 // w      filter (r4, tap, o) of vec4 over r: quad r4 has slots `rowSlots` apart by tap, and slots in their order
-// bias   4*outputQuads numbers, as vectors of VECTOR; not read when hasBias = 0
-// Tile: a workgroup is one subgroup and computes PIXELS pixels x VECTOR*LANES slots; a lane owns VECTOR neighbouring slots (1, 2
+// bias   4*outputQuads numbers, by VECTORS; not read when hasBias = 0
+// Tile: a workgroup is one subgroup and computes PIXELS pixels x VECTORS*LANES slots; a lane owns VECTORS neighbouring slots (1, 2
 //   or 4: the widest that leaves no lane idle). Lanes load the quads of LANES different pixels, subgroupBroadcast spreads them.
 //   Measured, transposed, 2x2, 64x64, N=4, on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz Xeon: 16->8 9.3 GFLOP/s,
 //   32->16 13.3 (conv2dSubgroup, phase by phase: 2.3 and 6.0). Of the ceiling, 16->8: 16, 32, 64 pixels reach 0.37, 0.53, 0.23.
@@ -23,7 +23,7 @@ diagnostic(off, subgroup_uniformity);
 //   16 pixels and 30, 24, 18 with 32; 8 lanes 35, 23, 18 with 16 and 48, 40, 30 with 32. Half the slots a lane: 48, 36, 28.
 // TEXELS not 0: x and w in textures (engine/texels.ts).
 // Host: rows, columns are those of M's image; an M pixel begins at input pixel (row*inStepY, column*inStepX).
-// Dispatch: x*y >= tiles of PIXELS, z = blocks of VECTOR*LANES slots. Assigns y, pads included.
+// Dispatch: x*y >= tiles of PIXELS, z = blocks of VECTORS*LANES slots. Assigns y, pads included.
 // MOMENTS: each tile's moments go into moments, batchNorm2d's partials, number x (not transposed, y = 1).
 
 struct Params {
@@ -56,11 +56,11 @@ struct Params {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
         @builtin(subgroup_invocation_id) lane: u32) {
   let start = (group.y * groups.x + group.x) * ${PIXELS}u;
-  let slot = (group.z * ${LANES}u + lane) * ${VECTOR}u;
-  if (start >= params.pixels || group.z * ${LANES * VECTOR}u >= params.slots) {
+  let slot = (group.z * ${LANES}u + lane) * ${VECTORS}u;
+  if (start >= params.pixels || group.z * ${LANES * VECTORS}u >= params.slots) {
     return;
   }
-  let slotSafe = min(slot, params.slots - ${VECTOR}u);
+  let slotSafe = min(slot, params.slots - ${VECTORS}u);
   let channels = params.outputQuads * 4u;
   let patchTap = slotSafe / channels;
   let channel = slotSafe % channels;
@@ -77,11 +77,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #end
   var first = Slots();
   if (params.hasBias != 0u) {
-    first = bias[channel / ${VECTOR}u];
+    first = bias[channel / ${VECTORS}u];
   }
 #for p in 0..PIXELS
-#for v in 0..VECTOR
-#if VECTOR == 1
+#for v in 0..VECTORS
+#if VECTORS == 1
   var a${p}_0 = first;
 #else
   var a${p}_${v} = first[${v}];
@@ -94,7 +94,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       let tap = (ky * params.inputWidth + kx) * params.inputQuads;
       var at = (ky * params.kernelWidth + kx) * params.slots + slotSafe;
       for (var r4 = 0u; r4 < params.inputQuads; r4++) {
-#for v in 0..VECTOR
+#for v in 0..VECTORS
         let w${v} = loadW(at + ${v}u);
 #end
 #for g in 0..PIXELS / LANES
@@ -105,7 +105,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #for j in 0..4
             let b${j} = ${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(q[${j}], ${l}u);
 #end
-#for v in 0..VECTOR
+#for v in 0..VECTORS
             a${g * LANES + l}_${v} = fma(b3, w${v}[3], fma(b2, w${v}[2],
               fma(b1, w${v}[1], fma(b0, w${v}[0], a${g * LANES + l}_${v}))));
 #end
@@ -118,18 +118,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
   }
 
+  let remaining = params.pixels - start;
   if (slot < params.slots) {
-    let count = params.pixels - start;
 #for p in 0..PIXELS
-    if (${p}u < count) {
-      let at = (${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(to${p / LANES}, ${p % LANES}u) + within) / ${VECTOR}u;
-#if VECTOR == 1
+    if (${p} < remaining) {
+      let at = (${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(to${p / LANES}, ${p % LANES}u) + within) / ${VECTORS}u;
+#if VECTORS == 1
       y[at] = Stored(a${p}_0);
 #end
-#if VECTOR == 2
+#if VECTORS == 2
       y[at] = Stored(vec2f(a${p}_0, a${p}_1));
 #end
-#if VECTOR == 4
+#if VECTORS == 4
       y[at] = Stored(vec4f(a${p}_0, a${p}_1, a${p}_2, a${p}_3));
 #end
     }
@@ -137,36 +137,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
 
 #if MOMENTS
-  // Moments of the tile as it is stored: count, mean and squared distances from it, as batchNorm2d merges them. Sums are taken from a value of the
-  // channel, since a mean far from 0 would round them.
-  {
-    let inside = min(params.pixels - start, ${PIXELS}u);
-    let count = f32(inside);
-#for v in 0..VECTOR
-#for p in 0..PIXELS
-    a${p}_${v} = f32(Number(a${p}_${v}));
-#end
-    var sum${v} = 0.0;
-#for p in 0..PIXELS
-    sum${v} += select(0.0, a${p}_${v} - a0_${v}, ${p}u < inside);
-#end
-    let mean${v} = a0_${v} + sum${v} / count;
-    var squares${v} = 0.0;
-#for p in 0..PIXELS
-    {
-      let apart = select(0.0, a${p}_${v} - mean${v}, ${p}u < inside);
-      squares${v} = fma(apart, apart, squares${v});
-    }
-#end
-#end
-    if (slot < params.slots) {
-      let at = (group.x * params.outputQuads + slot / 4u) * 12u + slot % 4u;
-#for v in 0..VECTOR
-      moments[at + ${v}u] = count;
-      moments[at + ${v + 4}u] = mean${v};
-      moments[at + ${v + 8}u] = squares${v};
-#end
-    }
+#include pixelMoments
+  if (slot < params.slots) {
+    let at = (group.x * params.outputQuads + slot / 4u) * 12u + slot % 4u;
+#include storeMoments
   }
 #end
 }

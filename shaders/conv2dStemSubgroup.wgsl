@@ -5,11 +5,11 @@ diagnostic(off, subgroup_uniformity);
 //
 //   y[n,oy,ox,o] = bias[o] + sum over ky,kx,c of x[n, oy*strideY+ky-padTop, ox*STRIDE+kx-padLeft, c] * w[ky,kx,o][c]
 //
-// x     image of one Quad (vec4f or vec4h) a pixel, pad channels 0;  y  image of 4*outputQuads numbers a pixel, as vectors of VECTOR:
+// x     image of one Quad (vec4f or vec4h) a pixel, pad channels 0;  y  image of 4*outputQuads numbers a pixel, by VECTORS:
 //       Stored
 // w     filter (tap, o) of vec4 over c, tap = ky*KERNEL_WIDTH + kx, o up to 4*outputQuads, pads 0
-// bias  4*outputQuads numbers, as vectors of VECTOR; not read when hasBias = 0
-// Tile: a workgroup is one subgroup and computes ROWS x COLUMNS pixels x VECTOR*LANES channels; a lane owns VECTOR neighbouring
+// bias  4*outputQuads numbers, by VECTORS; not read when hasBias = 0
+// Tile: a workgroup is one subgroup and computes ROWS x COLUMNS pixels x VECTORS*LANES channels; a lane owns VECTORS neighbouring
 //   channels (1, 2 or 4). For each row of taps the rows of x below are gathered, LANES pixels at a time, and serve all taps of
 //   the row, and all channels of the lane, by subgroupBroadcast. There is one quad of channels only, so tiles of input are not
 //   walked through: taps are, the way the general form walks through channels.
@@ -18,7 +18,7 @@ diagnostic(off, subgroup_uniformity);
 //   than twice as long to compile; 8x4: 14.4 and 13.0; 4x4: 10.1 and 10.5; 8x8 and one channel a lane: 12.5 and 10.5.
 //   From textures: 26 and 15.
 // TEXELS not 0: x and w in textures (engine/texels.ts).
-// Dispatch: x = tiles along the row, y = batch * tiles along the column, z = blocks of VECTOR*LANES channels.
+// Dispatch: x = tiles along the row, y = batch * tiles along the column, z = blocks of VECTORS*LANES channels.
 // Assigns y, pads included.
 // MOMENTS: each tile's moments go into moments, batchNorm2d's partials, number y * tiles along the row + x.
 
@@ -51,9 +51,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let top = group.y % tilesDown * ${ROWS}u;
   let left = group.x * ${COLUMNS}u;
   let channels = params.outputQuads * 4u;
-  let o = (group.z * ${LANES}u + lane) * ${VECTOR}u;
-  let oSafe = min(o, channels - ${VECTOR}u);
-  if (n >= params.batch || left >= params.outputWidth || group.z * ${LANES * VECTOR}u >= channels) {
+  let o = (group.z * ${LANES}u + lane) * ${VECTORS}u;
+  let oSafe = min(o, channels - ${VECTORS}u);
+  if (n >= params.batch || left >= params.outputWidth || group.z * ${LANES * VECTORS}u >= channels) {
     return;
   }
   let inputHeight = i32(params.inputHeight);
@@ -68,12 +68,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #end
   var start = Slots();
   if (params.hasBias != 0u) {
-    start = bias[oSafe / ${VECTOR}u];
+    start = bias[oSafe / ${VECTORS}u];
   }
 #for i in 0..ROWS
 #for j in 0..COLUMNS
-#for v in 0..VECTOR
-#if VECTOR == 1
+#for v in 0..VECTORS
+#if VECTORS == 1
   var a${i}_${j}_0 = start;
 #else
   var a${i}_${j}_${v} = start[${v}];
@@ -89,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #end
     let at = u32(ky) * ${KERNEL_WIDTH}u * channels + oSafe;
 #for kx in 0..KERNEL_WIDTH
-#for v in 0..VECTOR
+#for v in 0..VECTORS
     let w${kx}_${v} = loadW(at + ${kx}u * channels + ${v}u);
 #end
 #end
@@ -100,7 +100,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       let b = ${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(q${(i * SPAN + j) / LANES}[${c}], ${(i * SPAN + j) % LANES}u);
 #for kx in 0..KERNEL_WIDTH
 #if j >= kx && (j - kx) % STRIDE == 0 && (j - kx) / STRIDE < COLUMNS
-#for v in 0..VECTOR
+#for v in 0..VECTORS
       a${i}_${(j - kx) / STRIDE}_${v} = fma(b, w${kx}_${v}[${c}], a${i}_${(j - kx) / STRIDE}_${v});
 #end
 #end
@@ -117,14 +117,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     if (top + ${i}u < params.outputHeight) {
 #for j in 0..COLUMNS
       if (left + ${j}u < params.outputWidth) {
-        let at = (to + (${i}u * params.outputWidth + ${j}u) * channels) / ${VECTOR}u;
-#if VECTOR == 1
+        let at = (to + (${i}u * params.outputWidth + ${j}u) * channels) / ${VECTORS}u;
+#if VECTORS == 1
         y[at] = Stored(a${i}_${j}_0);
 #end
-#if VECTOR == 2
+#if VECTORS == 2
         y[at] = Stored(vec2f(a${i}_${j}_0, a${i}_${j}_1));
 #end
-#if VECTOR == 4
+#if VECTORS == 4
         y[at] = Stored(vec4f(a${i}_${j}_0, a${i}_${j}_1, a${i}_${j}_2, a${i}_${j}_3));
 #end
       }
@@ -134,41 +134,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
 
 #if MOMENTS
-  // Moments of the tile as it is stored: count, mean and squared distances from it, as batchNorm2d merges them. Sums are taken from a value of the
-  // channel, since a mean far from 0 would round them.
-  {
-    let count = f32(min(params.outputHeight - top, ${ROWS}u) * min(params.outputWidth - left, ${COLUMNS}u));
-#for v in 0..VECTOR
-#for i in 0..ROWS
-#for j in 0..COLUMNS
-    a${i}_${j}_${v} = f32(Number(a${i}_${j}_${v}));
-#end
-#end
-    var sum${v} = 0.0;
-#for i in 0..ROWS
-#for j in 0..COLUMNS
-    sum${v} += select(0.0, a${i}_${j}_${v} - a0_0_${v}, top + ${i}u < params.outputHeight && left + ${j}u < params.outputWidth);
-#end
-#end
-    let mean${v} = a0_0_${v} + sum${v} / count;
-    var squares${v} = 0.0;
-#for i in 0..ROWS
-#for j in 0..COLUMNS
-    {
-      let apart = select(0.0, a${i}_${j}_${v} - mean${v}, top + ${i}u < params.outputHeight && left + ${j}u < params.outputWidth);
-      squares${v} = fma(apart, apart, squares${v});
-    }
-#end
-#end
-#end
-    if (o < channels) {
-      let at = ((group.y * groups.x + group.x) * params.outputQuads + o / 4u) * 12u + o % 4u;
-#for v in 0..VECTOR
-      moments[at + ${v}u] = count;
-      moments[at + ${v + 4}u] = mean${v};
-      moments[at + ${v + 8}u] = squares${v};
-#end
-    }
+#include tileMoments
+  if (o < channels) {
+    let at = ((group.y * groups.x + group.x) * params.outputQuads + o / 4u) * 12u + o % 4u;
+#include storeMoments
   }
 #end
 }

@@ -5,11 +5,11 @@ diagnostic(off, subgroup_uniformity);
 //
 //   dw[ky,kx,o][c] = sum over n,oy,ox of x[n, oy*strideY+ky-padTop, ox*STRIDE+kx-padLeft, c] * dy[n,oy,ox,o]
 //
-// x   image of one Quad (vec4f or vec4h) a pixel, pad channels 0;  dy  image of 4*outputQuads numbers a pixel, as vectors of VECTOR
+// x   image of one Quad (vec4f or vec4h) a pixel, pad channels 0;  dy  image of 4*outputQuads numbers a pixel, by VECTORS
 //     (Stored), pads 0
 // dw  filters (tap, o) of vec4 over c, one for each split z, one after the other (stridedSum adds them); assigned, pads included
-// Tile: a workgroup is one subgroup and computes TAP_ROWS rows of taps, all their columns and channels of x, for VECTOR*LANES
-//   channels of dy; a lane owns VECTOR neighbouring ones (1, 2 or 4). A unit of the sum is COLUMNS pixels of a row of dy: the
+// Tile: a workgroup is one subgroup and computes TAP_ROWS rows of taps, all their columns and channels of x, for VECTORS*LANES
+//   channels of dy; a lane owns VECTORS neighbouring ones (1, 2 or 4). A unit of the sum is COLUMNS pixels of a row of dy: the
 //   rows of x below it are gathered, LANES pixels at a time, and spread by subgroupBroadcast to every tap that meets them; a sum
 //   takes its COLUMNS products in a row, so that it is loaded and stored once (1.2 to 1.6 times as fast as pixel by pixel).
 //   Measured, 3->16, N=4, on llvmpipe (Mesa 25.0.7), 8 lanes, two threads of a 2.5 GHz Xeon, 7x7 stride 2 to 64x64 and 3x3 at
@@ -17,7 +17,7 @@ diagnostic(off, subgroup_uniformity);
 //   17.8 of the former, 2 rows 12.1 of the latter. From textures on two cores of a 2.6 GHz Zen 4: 47 and 41, at 16 lanes 43
 //   and 29.
 // TEXELS not 0: x and dy in textures (engine/texels.ts).
-// Dispatch: x = blocks of VECTOR*LANES channels, y = blocks of TAP_ROWS rows of taps, z = splits of the units, unitsPerSplit each;
+// Dispatch: x = blocks of VECTORS*LANES channels, y = blocks of TAP_ROWS rows of taps, z = splits of the units, unitsPerSplit each;
 //   every split has at least one unit.
 
 struct Params {
@@ -36,16 +36,16 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 #texels 1 x Quad
-#texels 2 dy Stored VECTOR
+#texels 2 dy Stored VECTORS
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let firstTap = i32(group.y) * ${TAP_ROWS};
   let channels = params.outputQuads * 4u;
-  let o = (group.x * ${LANES}u + lane) * ${VECTOR}u;
-  let oSafe = min(o, channels - ${VECTOR}u);
-  if (group.x * ${LANES * VECTOR}u >= channels || firstTap >= i32(params.kernelHeight)) {
+  let o = (group.x * ${LANES}u + lane) * ${VECTORS}u;
+  let oSafe = min(o, channels - ${VECTORS}u);
+  if (group.x * ${LANES * VECTORS}u >= channels || firstTap >= i32(params.kernelHeight)) {
     return;
   }
   let inputHeight = i32(params.inputHeight);
@@ -61,7 +61,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for k in 0..TAP_ROWS
 #for kx in 0..KERNEL_WIDTH
 #for c in 0..INPUTS
-#for v in 0..VECTOR
+#for v in 0..VECTORS
   var s${k}_${kx}_${c}_${v} = 0.0;
 #end
 #end
@@ -84,7 +84,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let first = (row * params.outputWidth + left) * channels + oSafe;
 #for j in 0..COLUMNS
     let past${j} = left + ${j}u >= params.outputWidth;
-    let d${j} = select(loadDy(select(first + ${j}u * channels, 0u, past${j}) / ${VECTOR}u), Slots(), past${j});
+    let d${j} = select(loadDy(select(first + ${j}u * channels, 0u, past${j}) / ${VECTORS}u), Slots(), past${j});
 #end
 #for k in 0..TAP_ROWS
 #for kx in 0..KERNEL_WIDTH
@@ -92,8 +92,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     {
 #for j in 0..COLUMNS
       let b${j} = ${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(q${(k * SPAN + j * STRIDE + kx) / LANES}[${c}], ${(k * SPAN + j * STRIDE + kx) % LANES}u);
-#for v in 0..VECTOR
-#if VECTOR == 1
+#for v in 0..VECTORS
+#if VECTORS == 1
       s${k}_${kx}_${c}_0 = fma(b${j}, d${j}, s${k}_${kx}_${c}_0);
 #else
       s${k}_${kx}_${c}_${v} = fma(b${j}, d${j}[${v}], s${k}_${kx}_${c}_${v});
@@ -112,7 +112,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     if (firstTap + ${k} < i32(params.kernelHeight)) {
       let to = (part + u32(firstTap) + ${k}u) * ${KERNEL_WIDTH}u * channels + o;
 #for kx in 0..KERNEL_WIDTH
-#for v in 0..VECTOR
+#for v in 0..VECTORS
       {
         var sums = vec4f();
 #for c in 0..INPUTS

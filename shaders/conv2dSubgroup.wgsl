@@ -156,10 +156,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
   }
 
-  let count = pixels - start;
+  let remaining = pixels - start;
   if (o < channels) {
 #for p in 0..PIXELS
-    if (${p} < count) {
+    if (${p} < remaining) {
       let at = (${LANES == 8 ? subgroupShuffle : subgroupBroadcast}(to${p / LANES}, ${p % LANES}u) + o) / ${VECTORS}u;
 #if VECTORS == 1
       y[at] = Stored(a${p}_0);
@@ -175,36 +175,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
 
 #if MOMENTS
-  // Moments of the tile as it is stored: count, mean and squared distances from it, as batchNorm2d merges them. Sums are taken from a value of the
-  // channel, since a mean far from 0 would round them.
-  {
-    let inside = min(count, ${PIXELS});
-    let total = f32(inside);
-#for v in 0..VECTORS
-#for p in 0..PIXELS
-    a${p}_${v} = f32(Number(a${p}_${v}));
-#end
-    var sum${v} = 0.0;
-#for p in 0..PIXELS
-    sum${v} += select(0.0, a${p}_${v} - a0_${v}, ${p} < inside);
-#end
-    let mean${v} = a0_${v} + sum${v} / total;
-    var squares${v} = 0.0;
-#for p in 0..PIXELS
-    {
-      let apart = select(0.0, a${p}_${v} - mean${v}, ${p} < inside);
-      squares${v} = fma(apart, apart, squares${v});
-    }
-#end
-#end
-    if (o < channels) {
-      let at = (group.x * params.outputQuads + o / 4u) * 12u + o % 4u;
-#for v in 0..VECTORS
-      moments[at + ${v}u] = total;
-      moments[at + ${v + 4}u] = mean${v};
-      moments[at + ${v + 8}u] = squares${v};
-#end
-    }
+#include pixelMoments
+  if (o < channels) {
+    let at = (group.x * params.outputQuads + o / 4u) * 12u + o % 4u;
+#include storeMoments
   }
 #end
 }

@@ -86,7 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
 #for i in 0..ROWS
 #for j in 0..COLUMNS
-  var a${v}_${i}_${j} = start${v};
+  var a${i}_${j}_${v} = start${v};
 #end
 #end
 #end
@@ -124,7 +124,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #for kx in 0..3
 #if j - kx >= 0 && j - kx < COLUMNS
 #for v in 0..VECTORS
-        a${v}_${i}_${j - kx} = fma(b, w${ky}_${kx}_${v}[${c}], a${v}_${i}_${j - kx});
+        a${i}_${j - kx}_${v} = fma(b, w${ky}_${kx}_${v}[${c}], a${i}_${j - kx}_${v});
 #end
 #end
 #end
@@ -145,13 +145,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #for j in 0..COLUMNS
       if (left + ${j}u < params.outputWidth) {
 #if VECTORS == 1
-        y[to + (${i}u * params.outputWidth + ${j}u) * slots] = Stored(a0_${i}_${j});
+        y[to + (${i}u * params.outputWidth + ${j}u) * slots] = Stored(a${i}_${j}_0);
 #end
 #if VECTORS == 2
-        y[to + (${i}u * params.outputWidth + ${j}u) * slots] = Stored(vec2f(a0_${i}_${j}, a1_${i}_${j}));
+        y[to + (${i}u * params.outputWidth + ${j}u) * slots] = Stored(vec2f(a${i}_${j}_0, a${i}_${j}_1));
 #end
 #if VECTORS == 4
-        y[to + (${i}u * params.outputWidth + ${j}u) * slots] = Stored(vec4f(a0_${i}_${j}, a1_${i}_${j}, a2_${i}_${j}, a3_${i}_${j}));
+        y[to + (${i}u * params.outputWidth + ${j}u) * slots] = Stored(vec4f(a${i}_${j}_0, a${i}_${j}_1, a${i}_${j}_2, a${i}_${j}_3));
 #end
       }
 #end
@@ -160,41 +160,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
 
 #if MOMENTS
-  // Moments of the tile as it is stored: count, mean and squared distances from it, as batchNorm2d merges them. Sums are taken from a value of the
-  // channel, since a mean far from 0 would round them.
-  {
-    let count = f32(min(params.outputHeight - top, ${ROWS}u) * min(params.outputWidth - left, ${COLUMNS}u));
-#for v in 0..VECTORS
-#for i in 0..ROWS
-#for j in 0..COLUMNS
-    a${v}_${i}_${j} = f32(Number(a${v}_${i}_${j}));
-#end
-#end
-    var sum${v} = 0.0;
-#for i in 0..ROWS
-#for j in 0..COLUMNS
-    sum${v} += select(0.0, a${v}_${i}_${j} - a${v}_0_0, top + ${i}u < params.outputHeight && left + ${j}u < params.outputWidth);
-#end
-#end
-    let mean${v} = a${v}_0_0 + sum${v} / count;
-    var squares${v} = 0.0;
-#for i in 0..ROWS
-#for j in 0..COLUMNS
-    {
-      let apart = select(0.0, a${v}_${i}_${j} - mean${v}, top + ${i}u < params.outputHeight && left + ${j}u < params.outputWidth);
-      squares${v} = fma(apart, apart, squares${v});
-    }
-#end
-#end
-#end
-    if (o < channels) {
-      let at = ((group.y * groups.x + group.x) * params.outputQuads + o / 4u) * 12u + o % 4u;
-#for v in 0..VECTORS
-      moments[at + ${v}u] = count;
-      moments[at + ${v + 4}u] = mean${v};
-      moments[at + ${v + 8}u] = squares${v};
-#end
-    }
+#include tileMoments
+  if (o < channels) {
+    let at = ((group.y * groups.x + group.x) * params.outputQuads + o / 4u) * 12u + o % 4u;
+#include storeMoments
   }
 #end
 }

@@ -80,7 +80,7 @@ export function convolveInside(
       constants: {
         LANES: lanes,
         PIXELS: pixels,
-        VECTOR: width,
+        VECTORS: width,
         MOMENTS: false,
         TEXELS: texels ? TEXEL_SHIFT : 0,
         ...storedAs(x, width),
@@ -117,7 +117,7 @@ export function insideFilterGradient(
     const texels = to.texels(bindings.x, bindings.dy);
     to.dispatch({
       shader: 'conv2dInsideWeightGradientSubgroup',
-      constants: { LANES: lanes, ROWS, VECTOR: width, TEXELS: texels ? TEXEL_SHIFT : 0, ...storedAs(x, width) },
+      constants: { LANES: lanes, ROWS, VECTORS: width, TEXELS: texels ? TEXEL_SHIFT : 0, ...storedAs(x, width) },
       params: { ...params(range.count), pixelsPerSplit: perSplit },
       bindings: { ...bindings, dw: partial },
       texels: texels ? ['x', 'dy'] : [],

@@ -36,7 +36,7 @@ function layOut(traits: DeviceTraits, { x, y }: Operands, { kernel, stride, padd
     STRIDE: stride[1],
     SPAN: stride[1] * (TILE_COLUMNS - 1) + kernel[1],
     INPUTS: x.shape[1],
-    VECTOR: vector,
+    VECTORS: vector,
     ...storedAs(x, vector),
   };
   const params = {
@@ -83,7 +83,7 @@ export function stemFilterGradient(
 ): void {
   const { constants, params, blocks } = layOut(to.traits, { x, y: dy }, geometry);
   const [height, width] = geometry.kernel;
-  const most = Math.max(1, Math.floor(MOST_SUMS / (width * constants.INPUTS * constants.VECTOR)));
+  const most = Math.max(1, Math.floor(MOST_SUMS / (width * constants.INPUTS * constants.VECTORS)));
   const down = Math.ceil(height / most);
   const units = (images: number) => images * params.outputHeight * Math.ceil(params.outputWidth / TILE_COLUMNS);
   const bytes = height * width * params.outputQuads * 4 * 16;
