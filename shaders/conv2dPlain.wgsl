@@ -12,21 +12,7 @@
 // adds to it.
 
 struct Params {
-  batch: u32,
-  inputHeight: u32,
-  inputWidth: u32,
-  inputQuads: u32,
-  outputHeight: u32,
-  outputWidth: u32,
-  outputQuads: u32,
-  kernelHeight: u32,
-  kernelWidth: u32,
-  strideY: u32,
-  strideX: u32,
-  padTop: i32,
-  padLeft: i32,
-  transposed: u32,
-  hasBias: u32,
+#include convolutionParams
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -25,21 +25,7 @@ diagnostic(off, subgroup_uniformity);
 // MOMENTS: each tile's moments go into moments, batchNorm2d's partials, number x (not transposed, y = 1).
 
 struct Params {
-  batch: u32,
-  inputHeight: u32,
-  inputWidth: u32,
-  inputQuads: u32,
-  outputHeight: u32,
-  outputWidth: u32,
-  outputQuads: u32,
-  kernelHeight: u32,
-  kernelWidth: u32,
-  strideY: u32,
-  strideX: u32,
-  padTop: i32,
-  padLeft: i32,
-  transposed: u32,
-  hasBias: u32,
+#include convolutionParams
   secondQuads: u32,
   secondAt: u32,
 }
@@ -54,34 +40,9 @@ struct Params {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
         @builtin(subgroup_invocation_id) lane: u32) {
-  // Along one axis, output row m of this phase and its tap a read input row m*inStep + a*tapStep + offset, and the
-  // filter's row is firstTap + a*filterStep.
-  var phase = vec2i();
-  var outStep = vec2i(1);
-  var inStep = vec2i(vec2u(params.strideY, params.strideX));
-  var tapStep = 1;
-  var filterStep = vec2i(1);
-  var firstTap = vec2i();
-  var offset = -vec2i(params.padTop, params.padLeft);
   let channels = params.outputQuads * 4u;
   let blocks = (channels + ${LANES * VECTORS - 1}u) / ${LANES * VECTORS}u;
-  let kernel = vec2i(vec2u(params.kernelHeight, params.kernelWidth));
-  var taps = kernel;
-  if (params.transposed != 0u) {
-    let stride = inStep;
-    let index = i32(group.z / blocks);
-    phase = vec2i(index / stride.y, index % stride.y);
-    outStep = stride;
-    inStep = vec2i(1);
-    tapStep = -1;
-    filterStep = stride;
-    let shifted = phase + vec2i(params.padTop, params.padLeft);
-    firstTap = shifted % stride;
-    offset = shifted / stride;
-    taps = (kernel - firstTap + stride - 1) / stride;
-  }
-  let size = (vec2i(vec2u(params.outputHeight, params.outputWidth)) - phase + outStep - 1) / outStep;
-  let pixels = i32(params.batch) * size.x * size.y;
+#include phase
   let start = i32(group.y * groups.x + group.x) * ${PIXELS};
   if (start >= pixels) {
     return;

@@ -12,27 +12,7 @@
 //   every split has at least one pixel.
 
 struct Params {
-  batch: u32,
-  height: u32,
-  width: u32,
-  kernelHeight: u32,
-  kernelWidth: u32,
-  aHeight: u32,
-  aWidth: u32,
-  aQuads: u32,
-  aStrideY: u32,
-  aStrideX: u32,
-  aTap: u32,
-  aPadTop: i32,
-  aPadLeft: i32,
-  bHeight: u32,
-  bWidth: u32,
-  bQuads: u32,
-  bStrideY: u32,
-  bStrideX: u32,
-  bTap: u32,
-  bPadTop: i32,
-  bPadLeft: i32,
+#include weightGradientParams
   rowsPerTap: u32,
   pixelsPerSplit: u32,
 }
