@@ -24,10 +24,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<Quad>;
 @group(0) @binding(2) var<storage, read_write> y: array<Quad>;
 
-// a / b for 0 <= a < 2^20. A processor divides eight floats faster than one integer.
-fn divide(a: i32, b: i32) -> i32 {
-  return i32((f32(a) + 0.5) / f32(b));
-}
+#include divide
 
 fn copyQuad(row: vec2i, i: i32) {
   let column = divide(i, params.quads);

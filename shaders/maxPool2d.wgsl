@@ -31,10 +31,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read> dy: array<Quad>;
 @group(0) @binding(6) var<storage, read_write> dx: array<Quad>;
 
-// a / b for 0 <= a < 2^20. A processor divides eight floats faster than one integer.
-fn divide(a: i32, b: i32) -> i32 {
-  return i32((f32(a) + 0.5) / f32(b));
-}
+#include divide
 
 @compute @workgroup_size(THREADS)
 fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -99,23 +96,6 @@ fn gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) g
 #end
     let top = at.y * STRIDE - PADDING;
     let left = block * STRIDE - PADDING;
-    let to = ((at.z * params.inputHeight + top) * params.inputWidth + left) * quads + quad;
-#for a in 0..STRIDE
-    if (top + ${a} >= 0 && top + ${a} < params.inputHeight) {
-#for b in 0..STRIDE
-      if (left + ${b} >= 0 && left + ${b} < params.inputWidth) {
-        var sum = vec4f();
-#for j in 0..(KERNEL + STRIDE - 1) / STRIDE
-#for k in 0..(KERNEL + STRIDE - 1) / STRIDE
-#if a + j * STRIDE < KERNEL && b + k * STRIDE < KERNEL
-        sum += select(vec4f(), d${j}_${k}, found${j}_${k} == vec4u(${(a + j * STRIDE) * KERNEL + b + k * STRIDE}));
-#end
-#end
-#end
-        dx[to + (${a} * params.inputWidth + ${b}) * quads] = Quad(sum);
-      }
-#end
-    }
-#end
+#include maxPoolBlock
   }
 }
