@@ -20,10 +20,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> dLoss: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> dp: array<vec4f>;
 
-fn is_channel(i: u32) -> vec4<bool> {
-  let quads = (params.channels + 3) / 4;
-  return vec4u(0, 1, 2, 3) + (i % quads) * 4 < vec4u(params.channels);
-}
+#include isChannel
 
 // log(0) is an indeterminate value in WGSL; `select` rather than `max` lets a NaN through.
 fn clamped_log(x: vec4f) -> vec4f {

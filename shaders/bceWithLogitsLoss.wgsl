@@ -23,16 +23,9 @@ struct Params {
 @group(0) @binding(4) var<storage, read> dLoss: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> dz: array<vec4f>;
 
-fn is_channel(i: u32) -> vec4<bool> {
-  let quads = (params.channels + 3) / 4;
-  return vec4u(0, 1, 2, 3) + (i % quads) * 4 < vec4u(params.channels);
-}
+#include isChannel
 
-// log(1 + e) for 0 <= e <= 1; 1 + e would round most of a small e away, and with it the loss of a sure and right
-// prediction.
-fn log1p(e: vec4f) -> vec4f {
-  return select(log(1 + e), e * (1 - e * (0.5 - e / 3)), e < vec4f(0.01));
-}
+#include log1p
 
 @compute @workgroup_size(THREADS)
 fn terms(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,

@@ -26,15 +26,9 @@ struct Params {
 @group(0) @binding(4) var<storage, read> dLoss: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> dz: array<vec4f>;
 
-fn is_channel(i: u32) -> vec4<bool> {
-  let quads = (params.channels + 3) / 4;
-  return vec4u(0, 1, 2, 3) + (i % quads) * 4 < vec4u(params.channels);
-}
+#include isChannel
 
-// log(1 + e) for 0 <= e <= 1, exact for small e (see bceWithLogitsLoss.wgsl).
-fn log1p(e: vec4f) -> vec4f {
-  return select(log(1 + e), e * (1 - e * (0.5 - e / 3)), e < vec4f(0.01));
-}
+#include log1p
 
 struct Pixel {
   ce: vec4f,

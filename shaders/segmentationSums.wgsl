@@ -42,7 +42,7 @@ struct Params {
 @group(0) @binding(9) var<storage, read> dDice: array<vec4f>;
 @group(0) @binding(10) var<storage, read_write> dz: array<vec4f>;
 
-// log(1 + e) for 0 <= e <= 1, as in bceWithLogitsLoss
+// log(1 + e) for 0 <= e <= 1, as in parts/log1p
 fn log1p(e: f32) -> f32 {
   return select(log(1 + e), e * (1 - e * (0.5 - e / 3)), e < 0.01);
 }

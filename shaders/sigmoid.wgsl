@@ -16,10 +16,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> dx: array<vec4f>;
 
-fn is_channel(i: u32) -> vec4<bool> {
-  let quads = (params.channels + 3) / 4;
-  return vec4u(0, 1, 2, 3) + (i % quads) * 4 < vec4u(params.channels);
-}
+#include isChannel
 
 @compute @workgroup_size(THREADS)
 fn forward(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
