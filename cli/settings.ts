@@ -28,8 +28,9 @@ import {
   SettingsError,
 } from '../engine/settings.js';
 import { checkLossClasses, lossClasses, type LossName, type LossSettings, resolveLoss } from '../nets/losses.js';
+import { IMAGENET, type ModelSettings } from '../nets/model.js';
 import { leastSize, type NetworkName, networks } from '../nets/networks.js';
-import { IMAGENET, type ModelSettings, type TrainingSettings } from '../nets/steps.js';
+import type { TrainingSettings } from '../nets/trainingStep.js';
 import { closest } from './arguments.js';
 import { borderBytes } from './border.js';
 import type { TrainingState } from './checkpoint.js';

@@ -19,7 +19,8 @@ import { openDataset } from '../data/dataset.js';
 import { drawSample } from '../data/sample.js';
 import { Random } from '../engine/random.js';
 import { Variables } from '../engine/variables.js';
-import { EvaluationStep, TrainingStep } from '../nets/steps.js';
+import { EvaluationStep } from '../nets/evaluationStep.js';
+import { TrainingStep } from '../nets/trainingStep.js';
 import { inDirectory } from './helpers/data.js';
 import { testDevice } from './helpers/device.js';
 
