@@ -12,8 +12,9 @@ import {
 } from '../cli/checkpoint.js';
 import { unaugmented } from '../cli/evaluation.js';
 import { Progress } from '../cli/progress.js';
-import { modelSettings, resolveSettings, trainingSettings } from '../cli/settings.js';
+import { modelSettings, trainingSettings } from '../cli/settings.js';
 import { Trainer } from '../cli/trainer.js';
+import { resolveSettings } from '../cli/trainFlags.js';
 import { openCache } from '../data/cache.js';
 import { openDataset } from '../data/dataset.js';
 import { drawSample } from '../data/sample.js';

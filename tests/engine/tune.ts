@@ -12,7 +12,8 @@ import { type Answer, type Choices, following, questionsOf, tune, type TuneOptio
 import { callsOf } from '../../nets/calls.js';
 import { TrainingStep } from '../../nets/trainingStep.js';
 import { FORMS } from '../../cli/verify/variants.js';
-import { resolveSettings, trainingSettings } from '../../cli/settings.js';
+import { trainingSettings } from '../../cli/settings.js';
+import { resolveSettings } from '../../cli/trainFlags.js';
 import { testDevice } from '../helpers/device.js';
 
 const device = await testDevice();
