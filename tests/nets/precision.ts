@@ -5,7 +5,8 @@ import { augmentationFloats, identityAugmentation } from '../../data/augment.js'
 import type { LossScaleState } from '../../engine/lossScale.js';
 import { Random } from '../../engine/random.js';
 import { Variables } from '../../engine/variables.js';
-import { EvaluationStep, type StepResult, type TrainingSettings, TrainingStep } from '../../nets/steps.js';
+import { EvaluationStep } from '../../nets/evaluationStep.js';
+import { type StepResult, type TrainingSettings, TrainingStep } from '../../nets/trainingStep.js';
 import { testDevice } from '../helpers/device.js';
 
 const device = await testDevice();
