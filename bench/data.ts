@@ -14,7 +14,7 @@ import { Graph } from '../engine/graph.js';
 import { augmentImages } from '../engine/ops/augmentImages.js';
 import { Plan } from '../engine/plan.js';
 import { median, type Rounds } from '../engine/timing.js';
-import { IMAGENET } from '../nets/steps.js';
+import { IMAGENET } from '../nets/model.js';
 import { type Row, round3 } from './rows.js';
 
 export interface DataOptions extends Rounds {

@@ -9,8 +9,9 @@ import type { Plan } from '../engine/plan.js';
 import { Random } from '../engine/random.js';
 import { median, race, type Rounds } from '../engine/timing.js';
 import { Variables } from '../engine/variables.js';
+import { EvaluationStep } from '../nets/evaluationStep.js';
 import type { NetworkName } from '../nets/networks.js';
-import { EvaluationStep, type TrainingSettings, TrainingStep } from '../nets/steps.js';
+import { type TrainingSettings, TrainingStep } from '../nets/trainingStep.js';
 import { type Row, round3 } from './rows.js';
 import { stepSettings, type WorkSizes } from './works.js';
 

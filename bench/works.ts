@@ -12,7 +12,7 @@ import { Variables } from '../engine/variables.js';
 import { NetContext } from '../nets/context.js';
 import { type LossName, losses } from '../nets/losses.js';
 import { buildNetwork, type NetworkName, networks } from '../nets/networks.js';
-import { recordTraining, type TrainingSettings } from '../nets/steps.js';
+import { recordTraining, type TrainingSettings } from '../nets/trainingStep.js';
 import { shapeOf } from './cost.js';
 
 export interface WorkSizes {

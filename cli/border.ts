@@ -1,5 +1,5 @@
 /** What the border band of a trimap counts as, in terms of mask bytes: 0 background, 1 object, 2 border. */
-import type { ModelSettings } from '../nets/steps.js';
+import type { ModelSettings } from '../nets/model.js';
 import type { Border } from './settings.js';
 
 export const borderBytes: Record<Border, Required<Pick<ModelSettings, 'foreground' | 'ignored'>>> = {

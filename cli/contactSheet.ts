@@ -2,7 +2,7 @@
 import { augment } from './augment.js';
 import { borderBytes } from './border.js';
 import { Progress } from './progress.js';
-import { resolveSettings, type TrainFlags } from './settings.js';
+import { resolveSettings, type TrainFlags } from './trainFlags.js';
 
 type SharedFlags = 'dataPath' | 'recipe' | 'config' | 'size' | 'seed' | 'onBadFile' | 'adapter';
 

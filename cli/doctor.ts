@@ -10,7 +10,8 @@ import { conv2d } from '../engine/ops/conv2d.js';
 import { Plan } from '../engine/plan.js';
 import { chooseMicroBatches, describeMicroBatches } from '../nets/microBatches.js';
 import { type OutputFlags, type Paint, Progress } from './progress.js';
-import { resolveSettings, trainingSettings } from './settings.js';
+import { trainingSettings } from './settings.js';
+import { resolveSettings } from './trainFlags.js';
 
 export interface DoctorFlags extends OutputFlags {
   dataPath?: string;

@@ -7,7 +7,7 @@ import type { Device } from '../engine/device.js';
 import type { Dtype } from '../engine/layout.js';
 import { LOGIT_GRID } from '../engine/thresholdFit.js';
 import { Variables } from '../engine/variables.js';
-import type { EvaluationSettings } from '../nets/steps.js';
+import type { EvaluationSettings } from '../nets/evaluationStep.js';
 import { type Checkpoint, loadWeights, readCheckpoint, requireInfo } from './checkpoint.js';
 import { loadData } from './dataLoading.js';
 import { UsageError } from './errors.js';

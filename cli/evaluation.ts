@@ -24,7 +24,7 @@ import {
 import type { Plan } from '../engine/plan.js';
 import { type FittedThreshold, ThresholdFit } from '../engine/thresholdFit.js';
 import type { Variables } from '../engine/variables.js';
-import { type EvaluationSettings, EvaluationStep } from '../nets/steps.js';
+import { type EvaluationSettings, EvaluationStep } from '../nets/evaluationStep.js';
 import { borderBytes } from './border.js';
 import type { MaskSummary } from './prediction.js';
 import type { Border } from './settings.js';

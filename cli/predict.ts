@@ -5,7 +5,7 @@ import { type BadFilePolicy, DataError, plural } from '../data/errors.js';
 import { isHidden } from '../data/files.js';
 import type { Dtype } from '../engine/layout.js';
 import { Variables } from '../engine/variables.js';
-import { EvaluationStep } from '../nets/steps.js';
+import { EvaluationStep } from '../nets/evaluationStep.js';
 import { loadWeights, readCheckpoint, requireInfo } from './checkpoint.js';
 import { UsageError } from './errors.js';
 import { logitOf } from './evaluation.js';

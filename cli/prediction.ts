@@ -5,7 +5,7 @@ import { decodePhoto, type Photo } from '../data/decode.js';
 import { writeFileAtomic } from '../data/files.js';
 import { drawOverlay, encodeMaskPng, encodeRgbPng } from '../data/png.js';
 import { resizePhoto } from '../data/resize.js';
-import type { EvaluationStep } from '../nets/steps.js';
+import type { EvaluationStep } from '../nets/evaluationStep.js';
 import { unaugmented } from './evaluation.js';
 
 /** How many of `photos` are worth one step: a few, since most of the time goes into decoding and resizing. */

@@ -8,7 +8,7 @@ import { EMA_STATE } from '../engine/ops/movingAverage.js';
 import type { Plan } from '../engine/plan.js';
 import { Variables } from '../engine/variables.js';
 import { chooseMicroBatches, describeMicroBatches } from '../nets/microBatches.js';
-import { TrainingStep } from '../nets/steps.js';
+import { TrainingStep } from '../nets/trainingStep.js';
 import {
   type Checkpoint,
   type CheckpointInfo,

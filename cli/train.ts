@@ -12,7 +12,8 @@ import { type OutputFlags, Progress } from './progress.js';
 import { type Resumed, run } from './run.js';
 import { RunFolder } from './runFolder.js';
 import { RunLog } from './runLog.js';
-import { type ResumeFlags, resolveSettings, resumeSettings, type RunSettings, type TrainFlags } from './settings.js';
+import type { RunSettings } from './settings.js';
+import { type ResumeFlags, resolveSettings, resumeSettings, type TrainFlags } from './trainFlags.js';
 
 export async function train(flags: TrainFlags): Promise<number> {
   if (flags.run !== undefined) RunFolder.checkFree(flags.run);

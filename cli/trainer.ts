@@ -5,7 +5,7 @@ import type { Cache } from '../data/cache.js';
 import { dice, readCounts } from '../engine/metrics.js';
 import { describeNonFinite } from '../engine/numerics.js';
 import { createSchedule, type RunSchedule } from '../engine/schedules.js';
-import type { StepResult, TrainingStep } from '../nets/steps.js';
+import type { StepResult, TrainingStep } from '../nets/trainingStep.js';
 import { freshState, type TrainingState } from './checkpoint.js';
 import { RunError } from './errors.js';
 import type { StepEvent } from './observers.js';

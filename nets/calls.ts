@@ -3,13 +3,8 @@ import { plannedNodes } from '../engine/arrange.js';
 import type { Device } from '../engine/device.js';
 import type { Node } from '../engine/graph.js';
 import { Variables } from '../engine/variables.js';
-import {
-  type EvaluationSettings,
-  planOptions,
-  recordEvaluation,
-  recordTraining,
-  type TrainingSettings,
-} from './steps.js';
+import { type EvaluationSettings, recordEvaluation } from './evaluationStep.js';
+import { planOptions, recordTraining, type TrainingSettings } from './trainingStep.js';
 
 /** Of a training step, then of an evaluation step; none does more in one form than in another, as taking statistics along would be. */
 export function callsOf(device: Device, training: TrainingSettings, evaluation: EvaluationSettings): Node[] {

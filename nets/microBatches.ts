@@ -2,7 +2,7 @@
 import type { Device } from '../engine/device.js';
 import { planMemory } from '../engine/arrange.js';
 import { Variables } from '../engine/variables.js';
-import { planOptions, recordTraining, type TrainingSettings } from './steps.js';
+import { planOptions, recordTraining, type TrainingSettings } from './trainingStep.js';
 
 /**
  * Bytes for a training step where nobody has said how many there are. WebGPU does not tell an adapter's memory; the largest

@@ -18,6 +18,7 @@ enable chromium_experimental_subgroup_matrix;
 //   Results go through workgroup memory too, so that ragged edges are a comparison at the store, and y is rounded to f16 once.
 // Dispatch: x*y >= tiles of SPAN * DOWN pixels of the largest phase, z = phases * blocks of SPAN * ACROSS channels. Assigns y, pads
 //   included; ADD: adds to it.
+// MOMENTS: each tile's moments, of what is stored, go into moments, batchNorm2d's partials, number x (not transposed, y = 1).
 
 struct Params {
   batch: u32,
@@ -44,6 +45,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> w: array<vec4h>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4h>;
+@group(0) @binding(5) var<storage, read_write> moments: array<vec4f>;
 
 const THREADS = LANES * DOWN * ACROSS;
 const PIXELS = SPAN * DOWN;
@@ -55,7 +57,48 @@ const X_ROW = QUADS + 2;
 var<workgroup> xTile: array<vec4h, PIXELS * X_ROW>;
 // vec4f of a matrix of results.
 const MATRIX = M * N / 4;
+// vec4f of channels that the subgroups' matrices have side by side, and threads of each.
+const COLUMNS = ACROSS * N / 4;
+const ROWS = THREADS / COLUMNS;
+#if MOMENTS
+var<workgroup> outTile: array<vec4f, max(DOWN * ACROSS * MATRIX, 2 * THREADS)>;
+var<workgroup> counts: array<f32, THREADS>;
+
+struct Moments {
+  count: f32,
+  mean: vec4f,
+  squares: vec4f,
+}
+
+// Chan, Golub, LeVeque: Updating formulae and a pairwise algorithm for computing sample variances, as in batchNorm2d.
+fn merge(a: Moments, b: Moments) -> Moments {
+  let count = a.count + b.count;
+  let share = b.count / max(count, 1.0);
+  let apart = b.mean - a.mean;
+  return Moments(count, a.mean + apart * share, a.squares + b.squares + apart * apart * (a.count * share));
+}
+
+// The first COLUMNS threads get the moments of all that share their channels. outTile has room for a mean and a sum of each.
+fn mergeColumn(local: u32, mine: Moments) -> Moments {
+  var all = mine;
+  workgroupBarrier();
+  for (var reach = THREADS / 2u; reach >= COLUMNS; reach /= 2u) {
+    if (local < 2 * reach) {
+      counts[local] = all.count;
+      outTile[2 * local] = all.mean;
+      outTile[2 * local + 1] = all.squares;
+    }
+    workgroupBarrier();
+    if (local < reach) {
+      let other = local + reach;
+      all = merge(all, Moments(counts[other], outTile[2 * other], outTile[2 * other + 1]));
+    }
+  }
+  return all;
+}
+#else
 var<workgroup> outTile: array<vec4f, DOWN * ACROSS * MATRIX>;
+#end
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -176,30 +219,54 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
   }
 
-  // A matrix of each subgroup at a time.
-#for i in 0..SPAN / M
+  // A matrix of each subgroup at a time, and in each of them a vec4f of channels for every thread.
+  let lane = local % COLUMNS;
+  let block = lane / (N / 4);
 #for j in 0..SPAN / N
-  workgroupBarrier();
-  subgroupMatrixStore<row_major>(&outTile, subgroup * MATRIX, c${i}_${j}, N / 4);
-  workgroupBarrier();
-  for (var e = local; e < DOWN * ACROSS * MATRIX; e += THREADS) {
-    let owner = e / MATRIX;
-    let p = start + i32(owner / ACROSS * SPAN + ${i} * M + e % MATRIX / (N / 4));
-    let quad = (firstChannel + owner % ACROSS * SPAN + ${j} * N) / 4 + e % (N / 4);
-    if (p < pixels && quad < params.outputQuads) {
-      let oy = p / size.y % size.x * outStep.x + phase.x;
-      let ox = p % size.y * outStep.y + phase.y;
-      let to = (p / size.y / size.x * i32(params.outputHeight) + oy) * i32(params.outputWidth) + ox;
-      var value = outTile[e];
-      if (params.hasBias != 0u) {
-        value += bias[quad];
-      }
+  {
+    let quad = (firstChannel + block * SPAN + ${j} * N) / 4 + lane % (N / 4);
+#if MOMENTS
+    var mine = Moments();
+#end
+#for i in 0..SPAN / M
+    workgroupBarrier();
+    subgroupMatrixStore<row_major>(&outTile, subgroup * MATRIX, c${i}_${j}, N / 4);
+    workgroupBarrier();
+    for (var r = local / COLUMNS; r < DOWN * M; r += ROWS) {
+      let p = start + i32(r / M * SPAN + ${i} * M + r % M);
+      if (p < pixels && quad < params.outputQuads) {
+        let oy = p / size.y % size.x * outStep.x + phase.x;
+        let ox = p % size.y * outStep.y + phase.y;
+        let to = (p / size.y / size.x * i32(params.outputHeight) + oy) * i32(params.outputWidth) + ox;
+        var value = outTile[(r / M * ACROSS + block) * MATRIX + r % M * (N / 4) + lane % (N / 4)];
+        if (params.hasBias != 0u) {
+          value += bias[quad];
+        }
 #if ADD
-      value += vec4f(y[u32(to) * params.outputQuads + quad]);
+        value += vec4f(y[u32(to) * params.outputQuads + quad]);
 #end
-      y[u32(to) * params.outputQuads + quad] = vec4h(value);
+        // Drivers leave vec4f(vec4h(value)) out (Mesa 25 and 26): the moments would be those of other numbers than y's.
+        let stored = quantizeToF16(value);
+        y[u32(to) * params.outputQuads + quad] = vec4h(stored);
+#if MOMENTS
+        // Welford's update.
+        mine.count += 1;
+        let apart = stored - mine.mean;
+        mine.mean += apart / mine.count;
+        mine.squares += apart * (stored - mine.mean);
+#end
+      }
     }
-  }
 #end
+#if MOMENTS
+    mine = mergeColumn(local, mine);
+    if (local < COLUMNS && quad < params.outputQuads) {
+      let at = ((group.y * groups.x + group.x) * params.outputQuads + quad) * 3;
+      moments[at] = vec4f(mine.count);
+      moments[at + 1] = mine.mean;
+      moments[at + 2] = mine.squares;
+    }
+#end
+  }
 #end
 }

@@ -12,14 +12,16 @@ import {
 } from '../cli/checkpoint.js';
 import { unaugmented } from '../cli/evaluation.js';
 import { Progress } from '../cli/progress.js';
-import { modelSettings, resolveSettings, trainingSettings } from '../cli/settings.js';
+import { modelSettings, trainingSettings } from '../cli/settings.js';
 import { Trainer } from '../cli/trainer.js';
+import { resolveSettings } from '../cli/trainFlags.js';
 import { openCache } from '../data/cache.js';
 import { openDataset } from '../data/dataset.js';
 import { drawSample } from '../data/sample.js';
 import { Random } from '../engine/random.js';
 import { Variables } from '../engine/variables.js';
-import { EvaluationStep, TrainingStep } from '../nets/steps.js';
+import { EvaluationStep } from '../nets/evaluationStep.js';
+import { TrainingStep } from '../nets/trainingStep.js';
 import { inDirectory } from './helpers/data.js';
 import { testDevice } from './helpers/device.js';
 

@@ -23,6 +23,7 @@ const WITH_MOMENTS = [
   'conv2dInsideSubgroup',
   'conv2dStemSubgroup',
   'conv2dTiled',
+  'conv2dMatrix',
 ];
 
 /**
@@ -80,8 +81,9 @@ export function momentTiles(traits: DeviceTraits, node: Node): number | undefine
 function tilesOf(dispatches: readonly Dispatch[], maps = 1): number | undefined {
   const parts = partsOfWinograd(dispatches);
   if (parts !== undefined) return parts;
-  const { shader, constants, workgroups } = dispatches[dispatches.length - 1];
-  if (dispatches.length > (constants?.ADD ? maps : 1) || !WITH_MOMENTS.includes(shader)) return undefined;
+  const makers = dispatches.filter(({ shader }) => shader !== 'filterHalves');
+  const { shader, constants, workgroups } = makers[makers.length - 1];
+  if (makers.length > (constants?.ADD ? maps : 1) || !WITH_MOMENTS.includes(shader)) return undefined;
   // Rows of tiles are whole; where tiles are counted through, a second row of workgroups may end in some that have none.
   const counted = shader !== 'conv2dSubgroup3x3' && shader !== 'conv2dStemSubgroup';
   return counted && workgroups[1] > 1 ? undefined : workgroups[0] * workgroups[1];

@@ -63,7 +63,16 @@ export function convolveMatrix(
     const tiles = to.flat(pixels, span * DOWN);
     to.dispatch({
       shader: 'conv2dMatrix',
-      constants: { ...shape, LANES: to.traits.subgroupSize, SPAN: span, DOWN, ACROSS, DEPTH, ADD: more },
+      constants: {
+        ...shape,
+        LANES: to.traits.subgroupSize,
+        SPAN: span,
+        DOWN,
+        ACROSS,
+        DEPTH,
+        ADD: more,
+        MOMENTS: false,
+      },
       params: { ...params, batch: range.count, depth, columns },
       // Where there is no bias any f32 will do.
       bindings: { x: to.images(x, range), w: halves, bias: bias ?? w, y: to.images(y, range) },

@@ -1,9 +1,12 @@
+// What defaults, recipes, files and flags come to, and what is refused.
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { freshState } from '../../cli/checkpoint.js';
-import { loadConfig, recipeNames, resolveSettings, resumeSettings, trainingSettings } from '../../cli/settings.js';
+import { loadConfig, recipeNames } from '../../cli/configFile.js';
+import { trainingSettings } from '../../cli/settings.js';
+import { resolveSettings, resumeSettings } from '../../cli/trainFlags.js';
 import type { NetworkName } from '../../nets/networks.js';
 import { inDirectory } from '../helpers/data.js';
 

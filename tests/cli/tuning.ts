@@ -5,7 +5,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Progress } from '../../cli/progress.js';
-import { resolveSettings, trainingSettings } from '../../cli/settings.js';
+import { trainingSettings } from '../../cli/settings.js';
+import { resolveSettings } from '../../cli/trainFlags.js';
 import { asTrained, chooseForms, keptAt, type KernelFile, readKernels } from '../../cli/tuning.js';
 import { drawSample } from '../../data/sample.js';
 import { questionsOf } from '../../engine/tune.js';

@@ -14,8 +14,9 @@ import { planMemory } from '../../engine/arrange.js';
 import { Plan } from '../../engine/plan.js';
 import { Random } from '../../engine/random.js';
 import { Variables } from '../../engine/variables.js';
+import { EvaluationStep } from '../../nets/evaluationStep.js';
 import type { NetworkName } from '../../nets/networks.js';
-import { EvaluationStep, recordTraining, type TrainingSettings, TrainingStep } from '../../nets/steps.js';
+import { recordTraining, type TrainingSettings, TrainingStep } from '../../nets/trainingStep.js';
 import { testDevice } from '../helpers/device.js';
 import { normal } from '../helpers/run.js';
 

@@ -11,6 +11,7 @@ import { WINOGRAD } from '../../engine/ops/convWinograd.js';
 import { relu } from '../../engine/ops/relu.js';
 import { Plan } from '../../engine/plan.js';
 import { Variables } from '../../engine/variables.js';
+import { matrixDevice } from '../helpers/convolution.js';
 import { testDevice } from '../helpers/device.js';
 import { assertClose, smallBindings } from '../helpers/pass.js';
 import { normal } from '../helpers/run.js';
@@ -197,6 +198,31 @@ test('images in f16', async () => {
     await check(device.withKernels('tiled'), { shape: [2, 8, 17, 13], out: 12, kernel, dtype: 'f16' }, 4e-3);
   }
 });
+
+const units = await matrixDevice();
+if (units) {
+  const onUnits = cases.map((given): Case => ({
+    ...given,
+    shape: given.shape.with(1, given.shape[1] + 7),
+    dtype: 'f16',
+  }));
+  const ofMaps = ofTwoMaps.map((given): Case => ({ ...given, shape: given.shape.with(1, 11), dtype: 'f16' }));
+  test('matrix units: as the plain plan', async () => {
+    for (const given of [...onUnits, ...ofMaps]) {
+      const { got } = await check(units, given, 4e-3);
+      assert.ok(got.dispatches.includes('conv2dMatrix') || given.out < 8);
+      assert.equal(await run(units, given), got, 'the same bits in every run');
+    }
+  });
+
+  test('matrix units: a mean far from 0 loses no variance', async () => {
+    // f16 knows 1e3 to 0.5, so both plans take the variance of the same rounded numbers.
+    const given: Case = { shape: [2, 8, 40, 37], out: 12, kernel: 3, mean: 1e3, dtype: 'f16' };
+    const [got, wanted] = [await run(units, given), await run(units, given, { fuse: false })];
+    assert.is(got.fused[KIND], 1);
+    got.running.forEach((values, i) => assertClose(`running ${i}`, values, wanted.running[i], 1e-5));
+  });
+}
 
 test('activations computed again give the same bits', async () => {
   const given: Case = { shape: [2, 8, 24, 20], out: 12, kernel: 3 };

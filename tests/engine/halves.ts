@@ -6,7 +6,7 @@ import { add } from '../../engine/ops/add.js';
 import { cast } from '../../engine/ops/cast.js';
 import { sigmoid } from '../../engine/ops/sigmoid.js';
 import { Plan } from '../../engine/plan.js';
-import { convolutionDevices } from '../helpers/convolution.js';
+import { convolutionDevices, matrixDevice } from '../helpers/convolution.js';
 import { testDevice } from '../helpers/device.js';
 import { checkOpCase, goldenCases } from '../helpers/golden.js';
 
@@ -31,7 +31,8 @@ for (const [op, rule] of Object.entries(rules)) {
     test(`golden ${golden.name}`, () => checkOpCase(device, golden, { dtype: 'f16', rule }));
   }
 }
-for (const some of await convolutionDevices()) {
+const units = await matrixDevice();
+for (const some of [...(await convolutionDevices()), ...(units ? [units] : [])]) {
   const all = [...goldenCases('conv2d'), ...goldenCases('conv_transpose2d')];
   // What is new in f16 are loads and stores; a few cases have all of another family's.
   const chosen = some === device ? all : all.filter(({ name }) => /k3s1p1-n2|k3s2p1op1/.test(name));

@@ -12,7 +12,7 @@ import { Plan } from '../../engine/plan.js';
 import { Random } from '../../engine/random.js';
 import { Variables } from '../../engine/variables.js';
 import { trainingBytes } from '../../nets/microBatches.js';
-import { planOptions, recordTraining, type TrainingSettings, TrainingStep } from '../../nets/steps.js';
+import { planOptions, recordTraining, type TrainingSettings, TrainingStep } from '../../nets/trainingStep.js';
 import { testDevice } from '../helpers/device.js';
 import { normal } from '../helpers/run.js';
 

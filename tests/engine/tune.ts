@@ -10,9 +10,10 @@ import { Plan } from '../../engine/plan.js';
 import { Variables } from '../../engine/variables.js';
 import { type Answer, type Choices, following, questionsOf, tune, type TuneOptions } from '../../engine/tune.js';
 import { callsOf } from '../../nets/calls.js';
-import { TrainingStep } from '../../nets/steps.js';
+import { TrainingStep } from '../../nets/trainingStep.js';
 import { FORMS } from '../../cli/verify/variants.js';
-import { resolveSettings, trainingSettings } from '../../cli/settings.js';
+import { trainingSettings } from '../../cli/settings.js';
+import { resolveSettings } from '../../cli/trainFlags.js';
 import { testDevice } from '../helpers/device.js';
 
 const device = await testDevice();

@@ -1,7 +1,7 @@
 /** Convolutions and their gradients as plain sums in float64, and the comparison of our kernels with them. */
 import * as assert from 'uvu/assert';
 import { gradients } from '../../engine/autograd.js';
-import { type Device, DeviceError } from '../../engine/device.js';
+import { type Device, DeviceError, type KernelFamily } from '../../engine/device.js';
 import type { Tensor } from '../../engine/graph.js';
 import { type Dtype, elementCount, type Layout, type Shape } from '../../engine/layout.js';
 import { cast } from '../../engine/ops/cast.js';
@@ -131,21 +131,23 @@ export async function checkConvolution(device: Device, c: ConvolutionCase, dtype
   }
 }
 
-/** A device for each family of kernels that the adapter can run; the default device stands for its own. */
+/** A device for each family of kernels that the adapter can run, of f32 images; the default device stands for its own. */
 export async function convolutionDevices(): Promise<Device[]> {
   const first = await testDevice();
-  const devices = [first];
-  for (const kernels of ['plain', 'tiled', 'subgroup'] as const) {
-    if (kernels === first.traits.kernels) continue;
-    try {
-      devices.push(await testDevice(kernels));
-    } catch (error) {
-      if (!(error instanceof DeviceError)) throw error;
-      console.log(`${kernels} kernels are not tested: ${error.message}`);
-    }
-  }
-  return devices;
+  const families = (['plain', 'tiled', 'subgroup'] as const).filter((kernels) => kernels !== first.traits.kernels);
+  const others = await Promise.all(families.map(deviceOf));
+  return [first, ...others.filter((device) => device !== undefined)];
 }
+
+/** The adapter's matrix units, which take f16 images alone; undefined where it has none, which the log says. */
+export const matrixDevice = (): Promise<Device | undefined> => deviceOf('matrix');
+
+const deviceOf = (kernels: KernelFamily): Promise<Device | undefined> =>
+  testDevice(kernels).catch((error: Error) => {
+    if (!(error instanceof DeviceError)) throw error;
+    console.log(`${kernels} kernels are not tested: ${error.message}`);
+    return undefined;
+  });
 
 /** The same adapter with a smaller storage binding, so that batches are split. */
 export function withBindingLimit(device: Device, maxBindingBytes: number): Device {

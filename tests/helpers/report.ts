@@ -1,11 +1,11 @@
 /** A run's folder without a run, for the tests of what reads one. */
 import { join } from 'node:path';
 import type { Cache } from '../../data/cache.js';
-import { resolveSettings } from '../../cli/settings.js';
 import type { Evaluator, PhotoScores, Prediction, Scores } from '../../cli/evaluation.js';
 import type { SplitResult } from '../../cli/finish.js';
 import { type PictureSource, writeCases, writeEpochPictures } from '../../cli/report/pictures.js';
 import { type EpochRecord, RunFolder } from '../../cli/runFolder.js';
+import { resolveSettings } from '../../cli/trainFlags.js';
 
 /** Epochs whose validation Dice is best in the middle, and whose validation loss rises after it. */
 export function someHistory(epochs: number): EpochRecord[] {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { recipeNames } from '../../cli/settings.js';
+import { recipeNames } from '../../cli/configFile.js';
 import { trimap } from '../helpers/cli.js';
 import { skip } from '../helpers/skip.js';
 

@@ -7,7 +7,7 @@ import {
   describeMicroBatches,
   trainingBytes,
 } from '../../nets/microBatches.js';
-import { type TrainingSettings, TrainingStep } from '../../nets/steps.js';
+import { type TrainingSettings, TrainingStep } from '../../nets/trainingStep.js';
 import { testDevice } from '../helpers/device.js';
 
 const device = await testDevice();

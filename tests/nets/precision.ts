@@ -2,10 +2,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { augmentationFloats, identityAugmentation } from '../../data/augment.js';
+import type { Device } from '../../engine/device.js';
 import type { LossScaleState } from '../../engine/lossScale.js';
 import { Random } from '../../engine/random.js';
 import { Variables } from '../../engine/variables.js';
-import { EvaluationStep, type StepResult, type TrainingSettings, TrainingStep } from '../../nets/steps.js';
+import { EvaluationStep } from '../../nets/evaluationStep.js';
+import { type StepResult, type TrainingSettings, TrainingStep } from '../../nets/trainingStep.js';
+import { matrixDevice } from '../helpers/convolution.js';
 import { testDevice } from '../helpers/device.js';
 
 const device = await testDevice();
@@ -38,16 +41,20 @@ const unchanged = Float32Array.from(
   (_, i) => identityAugmentation()[i % augmentationFloats],
 );
 
-async function train(changes: Partial<TrainingSettings>, steps: number, scale?: LossScaleState) {
-  const variables = new Variables(device);
-  const step = await TrainingStep.compile(device, variables, { ...settings, ...changes });
+async function train(
+  changes: Partial<TrainingSettings>,
+  steps: number,
+  { scale, on = device }: { scale?: LossScaleState; on?: Device } = {},
+) {
+  const variables = new Variables(on);
+  const step = await TrainingStep.compile(on, variables, { ...settings, ...changes });
   if (scale) step.restoreLossScale(scale);
   const results: StepResult[] = [];
   for (let i = 1; i <= steps; i++) {
     step.run(pixels, unchanged, 1e-3, i);
     results.push(await step.result());
   }
-  const evaluation = await EvaluationStep.compile(device, variables, { ...settings, ...changes });
+  const evaluation = await EvaluationStep.compile(on, variables, { ...settings, ...changes });
   evaluation.run(pixels, unchanged);
   const logits = await evaluation.readLogits();
   const memory = step.plan.memory.peak;
@@ -66,24 +73,32 @@ const largest = (values: ArrayLike<number>) => Array.from(values).reduce((most, 
  */
 const SEEDS = [3, 4, 5];
 
-for (const net of ['unet', 'resnet34-unet'] as const) {
-  test(`${net}: a few steps are those of f32 but for rounding`, async () => {
+const units = await matrixDevice();
+for (const [net, on] of (['unet', 'resnet34-unet'] as const).flatMap((net) =>
+  [device, ...(units ? [units] : [])].map((on) => [net, on] as const),
+)) {
+  test(`${net}, ${on.traits.kernels} kernels: a few steps are those of f32 but for rounding`, async () => {
     const norms: number[][] = [];
     const logits: number[] = [];
     for (const seed of SEEDS) {
-      const [single, half] = [await train({ net, seed }, 4), await train({ net, seed, precision: 'f16' }, 4)];
+      const [single, half] = [await train({ net, seed }, 4), await train({ net, seed, precision: 'f16' }, 4, { on })];
       half.results.forEach(({ loss, lossScale }, i) => {
         const wanted = single.results[i];
         assert.ok(Math.abs(loss - wanted.loss) <= 0.005 * wanted.loss, `loss ${loss} instead of ${wanted.loss}`);
         assert.is(lossScale!.skippedSteps, 0);
       });
-      norms.push(half.results.map(({ gradientNorm }, i) => Math.abs(gradientNorm / single.results[i].gradientNorm - 1)));
+      norms.push(
+        half.results.map(({ gradientNorm }, i) => Math.abs(gradientNorm / single.results[i].gradientNorm - 1)),
+      );
       assert.not.equal(half.logits, single.logits);
       logits.push(largest(half.logits.map((logit, i) => logit - single.logits[i])) / largest(single.logits));
       assert.ok(half.memory <= 0.8 * single.memory, `${half.memory} bytes instead of ${single.memory}`);
     }
     const all = `norms differ by ${JSON.stringify(norms)}, logits by ${JSON.stringify(logits)}`;
-    assert.ok(norms.every(([first]) => first <= 0.03), all);
+    assert.ok(
+      norms.every(([first]) => first <= 0.03),
+      all,
+    );
     assert.ok(
       norms.some((steps) => steps.every((off) => off <= 0.03)),
       all,
@@ -103,7 +118,7 @@ test('the same bits in every run', async () => {
 test('gradients that overflow are skipped until the scale is small enough', async () => {
   const scale = { scale: 2 ** 28, goodSteps: 0, skippedSteps: 0 };
   for (const microBatches of [1, 2]) {
-    const { results } = await train({ precision: 'f16', microBatches }, 12, scale);
+    const { results } = await train({ precision: 'f16', microBatches }, 12, { scale });
     const good = results.findIndex(({ gradientNorm }) => Number.isFinite(gradientNorm));
     assert.ok(good > 0, 'no step was skipped, or all of them');
     results.forEach(({ loss, lossScale }, i) => {

@@ -12,6 +12,7 @@ import {
   checkConvolution,
   convolutionDevices,
   type ConvolutionCase,
+  matrixDevice,
   run,
   withBindingLimit,
 } from '../helpers/convolution.js';
@@ -22,6 +23,7 @@ import { checkGradients, normal } from '../helpers/run.js';
 const gpu = create(['backend=null']);
 const devices = await convolutionDevices();
 const [device] = devices;
+const units = await matrixDevice();
 const test = suite('conv2d');
 
 for (const golden of goldenCases('conv2d')) test(`golden ${golden.name}`, () => checkOpCase(device, golden));
@@ -70,6 +72,8 @@ for (const some of devices) {
   for (const [name, c] of Object.entries(cases))
     test(`${some.traits.kernels}: ${name}`, () => checkConvolution(some, c));
 }
+for (const [name, c] of Object.entries(units ? cases : {}))
+  test(`matrix: ${name}`, () => checkConvolution(units!, c, 'f16'));
 
 test('every tile of the tiled kernel compiles within the limits that WebGPU promises', async () => {
   // llvmpipe takes ten seconds and more for each, so the driver is left out.
@@ -108,6 +112,10 @@ test('a batch larger than a binding is split', async () => {
     await checkConvolution(withBindingLimit(some, 4096), head);
     await checkConvolution(withBindingLimit(some, 4096), wide);
   }
+  if (units) {
+    const many: ConvolutionCase = { op, x: [5, 9, 8, 8], out: 10, kernel: [3, 3], padding: 1, bias: true };
+    await checkConvolution(withBindingLimit(units, 4096), many, 'f16');
+  }
   const graph = new Graph();
   const y = conv2d(graph.input('x', [5, 3, 8, 8]), graph.input('w', [5, 3, 3, 3], 'filter'), undefined, { padding: 1 });
   const to = new Lowering(withBindingLimit(device, 4096).traits, 'y');
@@ -121,6 +129,8 @@ test('the same bits in every run', async () => {
     const [first, second] = [await run(some, c), await run(some, c)];
     for (const pass of ['y', 'dx', 'dw', 'db'] as const) assert.equal(second[pass], first[pass]);
   }
+  const many: ConvolutionCase = { ...c, x: [2, 9, 40, 40], out: 37 };
+  if (units) assert.equal(await run(units, many, 'f16'), await run(units, many, 'f16'));
 });
 
 test('the kernel follows from shapes and adapter', () => {

@@ -45,7 +45,9 @@ test('the kernels compile for every shape of matrices that adapters list', async
       [4, 1],
     ]) {
       for (const DEPTH of [shape.K, 2 * shape.K]) {
-        await check('conv2dMatrix', { ...shape, LANES, SPAN, DOWN, ACROSS, DEPTH, ADD: DEPTH === shape.K });
+        for (const MOMENTS of [false, true]) {
+          await check('conv2dMatrix', { ...shape, LANES, SPAN, DOWN, ACROSS, DEPTH, ADD: DEPTH === shape.K, MOMENTS });
+        }
       }
     }
     await check('conv2dWeightGradientMatrix', { ...shape, LANES, SPAN, SIDE: 2, DEPTH: 2 * shape.K });

@@ -7,6 +7,7 @@ import {
   checkConvolution,
   convolutionDevices,
   type ConvolutionCase,
+  matrixDevice,
   run,
   withBindingLimit,
 } from '../helpers/convolution.js';
@@ -15,6 +16,7 @@ import { checkGradients, normal } from '../helpers/run.js';
 
 const devices = await convolutionDevices();
 const [device] = devices;
+const units = await matrixDevice();
 const test = suite('convTranspose2d');
 
 for (const golden of goldenCases('conv_transpose2d')) test(`golden ${golden.name}`, () => checkOpCase(device, golden));
@@ -51,6 +53,8 @@ for (const some of devices) {
   for (const [name, c] of Object.entries(cases))
     test(`${some.traits.kernels}: ${name}`, () => checkConvolution(some, c));
 }
+for (const [name, c] of Object.entries(units ? cases : {}))
+  test(`matrix: ${name}`, () => checkConvolution(units!, c, 'f16'));
 
 test('gradients by finite differences', async () => {
   const given = {

@@ -1,81 +1,30 @@
-/** The two steps of a run, training and evaluation, both from packed photos. */
-import { augmentationFloats, type ImageStatistics } from '../engine/augmentation.js';
+/** The training step, from packed photos to new weights. */
+import type { PlanOptions } from '../engine/arrange.js';
+import type { ImageStatistics } from '../engine/augmentation.js';
 import { gradients } from '../engine/autograd.js';
 import type { Device } from '../engine/device.js';
 import { Graph, type Tensor } from '../engine/graph.js';
-import type { Dtype } from '../engine/layout.js';
 import { LossScale, type LossScaleState } from '../engine/lossScale.js';
 import type { NonFinite } from '../engine/numerics.js';
 import { type Accumulation, accumulateGradients } from '../engine/ops/accumulateGradients.js';
-import { add } from '../engine/ops/add.js';
-import { augmentImages, type Normalisation } from '../engine/ops/augmentImages.js';
-import { boundaryCounts } from '../engine/ops/boundaryCounts.js';
-import { cast } from '../engine/ops/cast.js';
-import { channelSlice } from '../engine/ops/channelSlice.js';
 import { dropoutMask } from '../engine/ops/dropout2d.js';
-import { EMA, EMA_STATE, movingAverage, movingAverageDecay } from '../engine/ops/movingAverage.js';
-import { diceSums } from '../engine/ops/overlapLoss.js';
-import { scale } from '../engine/ops/scale.js';
+import { EMA_STATE, movingAverage, movingAverageDecay } from '../engine/ops/movingAverage.js';
 import { segmentationCounts } from '../engine/ops/segmentationCounts.js';
-import { sigmoid } from '../engine/ops/sigmoid.js';
-import { thresholdCounts, type ThresholdGrid } from '../engine/ops/thresholdCounts.js';
 import { createOptimizer, type Optimizer, type OptimizerSettings, placeGradients } from '../engine/optimizers.js';
-import type { PlanOptions } from '../engine/arrange.js';
 import { Plan } from '../engine/plan.js';
 import { SettingsError } from '../engine/settings.js';
 import type { Variables } from '../engine/variables.js';
-import { type Initialisation, NetContext } from './context.js';
-import { checkLossClasses, lossClasses, type LossName, type LossSettings, recordLoss, resolveLoss } from './losses.js';
-import { buildNetwork, type NetworkName, networks } from './networks.js';
-
-/** Red, green, blue of ImageNet's photos, as PyTorch's model zoo gives them, for values in 0 .. 1. */
-export const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
-
-/** What both steps have to agree on. */
-export interface ModelSettings {
-  net: NetworkName;
-  baseWidth: number;
-  /** Height and width of the images, pixels. */
-  size: number;
-  loss: LossName | LossSettings;
-  /** Channels of the logits; what the loss works on (`lossClasses`) where it is not given. */
-  classes?: number;
-  seed: number;
-  initialisation: Initialisation;
-  /** Mean and standard deviation that the net's input is normalised with, for values in 0 .. 1. Default ImageNet's. */
-  normalisation?: Normalisation;
-  /** Mask bytes that are foreground, among 0, 1 (object) and 2 (border). Default 1 and 2. */
-  foreground?: readonly number[];
-  /** Mask bytes whose pixels neither the loss nor any count has. Default none. */
-  ignored?: readonly number[];
-  /** See `PlanOptions.fuse`. */
-  fuse?: boolean;
-  /**
-   * How the net's activations and their gradients are stored. Weights, batch norm's statistics, losses and all sums are f32
-   * either way; training with f16 has a dynamic loss scale (`engine/lossScale.ts`). Default f32.
-   */
-  precision?: Dtype;
-}
-
-/** Pixels of a batch: one u32 a pixel (bytes R, G, B, M), and the augmentation parameters of each image. */
-interface ImageInputs {
-  pixels: Tensor;
-  parameters: Tensor;
-  image: Tensor;
-  target: Tensor;
-}
-
-function imageInputs(
-  graph: Graph,
-  batch: number,
-  { size, normalisation = IMAGENET, foreground, ignored }: ModelSettings,
-  statistics?: ImageStatistics,
-): ImageInputs {
-  const pixels = graph.input('pixels', [batch, size, size], 'words');
-  const parameters = graph.input('augmentation', [batch, augmentationFloats, 1, 1]);
-  const { image, mask } = augmentImages(pixels, parameters, { ...normalisation, statistics, foreground, ignored });
-  return { pixels, parameters, image, target: mask };
-}
+import { NetContext } from './context.js';
+import { recordLoss } from './losses.js';
+import {
+  foregroundLogits,
+  type ImageInputs,
+  imageInputs,
+  isIgnoring,
+  type ModelSettings,
+  type Recorded,
+  recordNetwork,
+} from './model.js';
 
 export interface TrainingSettings extends ModelSettings {
   /** Images of one update. */
@@ -120,12 +69,6 @@ export interface StepResult {
   lossScale?: LossScaleState;
 }
 
-/** A graph and what is read from its plan. */
-interface Recorded {
-  graph: Graph;
-  outputs: readonly Tensor[];
-}
-
 /** What a training step is made of, before any of it is compiled. */
 export interface RecordedTraining {
   optimizer: Optimizer;
@@ -145,15 +88,6 @@ export interface RecordedTraining {
   norm: Tensor;
   /** Of the images of one part. */
   counts: Tensor;
-}
-
-/** @throws SettingsError when loss and classes do not fit each other */
-function recordNetwork(net: NetContext, image: Tensor, settings: ModelSettings): Tensor {
-  const loss = resolveLoss(settings.loss);
-  const { classes = lossClasses(loss.name), precision = 'f32' } = settings;
-  checkLossClasses(loss, classes);
-  const options = { width: settings.baseWidth, classes };
-  return cast(buildNetwork(net, cast(image, precision), networks[settings.net], options), 'f32');
 }
 
 /**
@@ -326,118 +260,4 @@ export class TrainingStep {
 function partOf<T extends Uint8Array | Float32Array>(values: T, part: number, parts: number): T {
   const length = values.length / parts;
   return values.subarray(part * length, (part + 1) * length) as T;
-}
-
-export interface EvaluationSettings extends ModelSettings {
-  batch: number;
-  /** Evaluates the moving average of the weights instead of the weights. */
-  averagedWeights?: boolean;
-  /** The logit above which a pixel is foreground. Default 0, probability one half. */
-  threshold?: number;
-  /** Also counts boundary pixels, for the boundary F-score at 2 pixels. */
-  boundary?: boolean;
-  /** Also sums probabilities, for the reports' soft Dice. */
-  softSums?: boolean;
-  /** Also counts at these thresholds, to fit one (`engine/thresholdFit.ts`). */
-  thresholds?: ThresholdGrid;
-}
-
-export interface EvaluationResult {
-  /** Mean of the batch. */
-  loss: number;
-  /** Of each image: see `segmentationCounts`. */
-  counts: Float32Array;
-  /** Of each image, where asked for: see `boundaryCounts`. */
-  boundary?: Float32Array;
-  /** Of the batch, where asked for: see `diceSums`. */
-  softSums?: Float32Array;
-  /** Of each image, where asked for: see `thresholdCounts`. */
-  thresholdCounts?: Float32Array;
-}
-
-const isIgnoring = ({ ignored = [] }: ModelSettings): boolean => ignored.length > 0;
-
-/** One logit a pixel: of two classes the second one's over the first one's, so that softmax becomes a sigmoid. */
-function foregroundLogits(logits: Tensor): Tensor {
-  if (logits.shape[1] === 1) return logits;
-  return add(channelSlice(logits, 1, 1), scale(channelSlice(logits, 0, 1), -1));
-}
-
-/** What an evaluation step is made of, before any of it is compiled. */
-interface RecordedEvaluation {
-  pass: Recorded;
-  inputs: ImageInputs;
-  logits: Tensor;
-  results: { loss: Tensor; counts: Tensor } & Partial<Record<keyof EvaluationResult, Tensor>>;
-}
-
-/** @throws SettingsError when settings contradict each other */
-export function recordEvaluation(variables: Variables, settings: EvaluationSettings): RecordedEvaluation {
-  const { batch, threshold = 0, thresholds } = settings;
-  if (settings.boundary && isIgnoring(settings)) {
-    throw new SettingsError('boundary: it cannot be found where pixels are ignored');
-  }
-  const graph = new Graph();
-  const inputs = imageInputs(graph, batch, settings);
-  const { target } = inputs;
-  const net = new NetContext(graph, variables, false, settings.seed, settings.initialisation);
-  const recorded = recordNetwork(net, inputs.image, settings);
-  const loss = recordLoss(recorded, target, settings.loss, { ignoring: isIgnoring(settings) });
-  const logits = foregroundLogits(recorded);
-  const results = {
-    loss,
-    counts: segmentationCounts(logits, target, { threshold }),
-    ...(settings.boundary ? { boundary: boundaryCounts(logits, target, { threshold }) } : {}),
-    ...(settings.softSums ? { softSums: diceSums(sigmoid(logits), target) } : {}),
-    ...(thresholds ? { thresholdCounts: thresholdCounts(logits, target, thresholds) } : {}),
-  };
-  return { pass: { graph, outputs: [logits, ...Object.values(results)] }, inputs, logits, results };
-}
-
-/** Runs the net with its running statistics. No graph of gradients exists here. */
-export class EvaluationStep {
-  private constructor(
-    readonly plan: Plan,
-    readonly batch: number,
-    /** The logit above which a pixel is foreground. */
-    readonly threshold: number,
-    private readonly inputs: ImageInputs,
-    private readonly logits: Tensor,
-    private readonly results: RecordedEvaluation['results'],
-  ) {}
-
-  static async compile(device: Device, variables: Variables, settings: EvaluationSettings): Promise<EvaluationStep> {
-    const { batch, threshold = 0 } = settings;
-    const { pass, inputs, logits, results } = recordEvaluation(variables, settings);
-    const plan = await Plan.compile(device, pass.graph, {
-      outputs: pass.outputs,
-      fuse: settings.fuse,
-      values: settings.averagedWeights ? EMA : undefined,
-    });
-    return new EvaluationStep(plan, batch, threshold, inputs, logits, results);
-  }
-
-  /** Submits one batch; `parameters` as in training, usually the identity. */
-  run(pixels: Uint8Array, parameters: Float32Array): void {
-    this.plan.write(this.inputs.pixels, pixels);
-    this.plan.write(this.inputs.parameters, parameters);
-    this.plan.run();
-  }
-
-  /** Of the batch submitted last. */
-  async result(): Promise<EvaluationResult> {
-    const names = Object.keys(this.results) as (keyof EvaluationResult)[];
-    const values = await this.plan.read(...names.map((name) => this.results[name]!));
-    const { loss, ...counts } = Object.fromEntries(names.map((name, i) => [name, values[i]]));
-    return { loss: loss[0], ...(counts as Omit<EvaluationResult, 'loss'>) };
-  }
-
-  /** Logits (N, 1, H, W) of the batch; of two classes the second one's over the first one's. */
-  async readLogits(): Promise<Float32Array> {
-    return (await this.plan.read(this.logits))[0];
-  }
-
-  destroy(): void {
-    this.plan.destroy();
-  }
 }
