@@ -14,7 +14,15 @@ import type { Tensor } from '../graph.js';
 import { byteLength, filterSizes, vec4s } from '../layout.js';
 import type { Binding, ImageRange, Lowering, Part, Scratch } from '../lowering.js';
 import { texelBytes } from '../texels.js';
-import { chooseConvolve, chooseFilterGradient, type Geometry, ownForms, storedAs } from './convForms.js';
+import {
+  chooseConvolve,
+  chooseFilterGradient,
+  type ConvolveForm,
+  type Geometry,
+  type OwnForm,
+  ownForms,
+  storedAs,
+} from './convForms.js';
 import { convolveHead, headFilterGradient, isHead } from './convHead.js';
 import { convolveInside, insideFilterGradient, isInside } from './convInside.js';
 import { convolveMatrix, isMatrix, matrixFilterGradient } from './convMatrix.js';
@@ -63,36 +71,62 @@ export function canJoin(to: Lowering, { x, second, w, y }: Convolved & { second:
  * y = bias + convolution of x, or of two images, with w.
  * @param more adds the convolution to y instead
  */
-export function convolve(
-  to: Lowering,
-  { x, second, w, turned, bias, y }: Convolved,
-  geometry: Geometry,
-  more = false,
-): void {
-  const { stride, transposed } = geometry;
-  const [, , height, width] = y.shape;
-  const sizes = {
+export function convolve(to: Lowering, operands: Convolved, geometry: Geometry, more = false): void {
+  const { w, turned, y } = operands;
+  const images = imagesOf(operands);
+  const ranges = to.batches(...images, y);
+  // What fits the first part of the batch, which is the largest, fits the others.
+  const texels = to.texels({ joined: partsOf(to, images, ranges[0]) }, w);
+  const form = formOf(to, operands, geometry, { count: ranges[0].count, texels, more });
+  if (form.shader !== WINOGRAD) turned?.make();
+  if ('lower' in form) return form.lower();
+  for (const range of ranges) convolveRange(to, form, operands, geometry, { range, texels, more });
+}
+
+const imagesOf = ({ x, second }: Convolved): Tensor[] => (second ? [x, second] : [x]);
+
+const partsOf = (to: Lowering, images: readonly Tensor[], range: ImageRange): Part[] =>
+  images.map((image) => to.images(image, range));
+
+/** Params of the forms for tiles of pixels, and those of the others, but for the batch's. */
+function paramsOf({ x, bias, y }: Convolved, { kernel, stride, padding, transposed }: Geometry) {
+  const tiled = {
     inputHeight: x.shape[2],
     inputWidth: x.shape[3],
     inputQuads: quads(x),
-    outputHeight: height,
-    outputWidth: width,
+    outputHeight: y.shape[2],
+    outputWidth: y.shape[3],
     outputQuads: quads(y),
-    padTop: geometry.padding[0],
-    padLeft: geometry.padding[1],
+    padTop: padding[0],
+    padLeft: padding[1],
     hasBias: Number(bias !== undefined),
   };
   const general = {
-    ...sizes,
-    kernelHeight: geometry.kernel[0],
-    kernelWidth: geometry.kernel[1],
+    ...tiled,
+    kernelHeight: kernel[0],
+    kernelWidth: kernel[1],
     strideY: stride[0],
     strideX: stride[1],
     transposed: Number(transposed),
   };
+  return { tiled, general };
+}
+
+/**
+ * The form of a convolution: of those for its shapes alone and the general ones.
+ * @param count images of the largest part of the batch
+ */
+function formOf(
+  to: Lowering,
+  operands: Convolved,
+  geometry: Geometry,
+  { count, texels, more }: { count: number; texels: boolean; more: boolean },
+): ConvolveForm | OwnForm {
   const { traits } = to;
+  const { x, second, w, turned, bias, y } = operands;
   // What takes a whole filter and stores y.
   const alone = more || second || 'storage' in w ? undefined : { x, w, bias, y };
+  const { general } = paramsOf(operands, geometry);
   const own = [
     ...(alone
       ? ownForms(
@@ -107,70 +141,81 @@ export function convolve(
       () => convolveMatrix(to, { x, w, bias, y }, geometry, general, more),
     ]),
   ];
-  const images = second ? [x, second] : [x];
+  const maps = imagesOf(operands);
   // Winograd's form turns a filter as it transforms it.
-  const transformed = { maps: images, w: turned?.of ?? w, turned: turned !== undefined, bias, y };
+  const transformed = { maps, w: turned?.of ?? w, turned: turned !== undefined, bias, y };
   const winograd = ownForms([
     !more && turned?.flip !== false && isWinograd(to, geometry, transformed),
     WINOGRAD,
     () => convolveWinograd(to, transformed, geometry),
   ]);
-  const ranges = to.batches(...images, y);
-  const wins = winogradWins(traits, transformed, ranges[0].count);
-  const partsIn = (range: ImageRange): Part[] => images.map((image) => to.images(image, range));
-  // What fits the first part of the batch, which is the largest, fits the others.
-  const texels = to.texels({ joined: partsIn(ranges[0]) }, w);
-  const form = chooseConvolve(traits, geometry, [ranges[0].count, quads(y) * 4, height, width], {
+  const wins = winogradWins(traits, transformed, count);
+  const [, , height, width] = y.shape;
+  return chooseConvolve(traits, geometry, [count, quads(y) * 4, height, width], {
     texels,
     dtype: x.dtype,
     own: wins ? [...own, ...winograd] : own,
     next: wins ? [] : winograd,
-    reduction: images.reduce((sum, image) => sum + quads(image) * 4, 0),
+    reduction: maps.reduce((sum, map) => sum + quads(map) * 4, 0),
   });
-  if (form.shader !== WINOGRAD) turned?.make();
-  if ('lower' in form) return form.lower();
-  for (const range of ranges) {
-    const parts = partsIn(range);
-    const blocks = Math.ceil((quads(y) * 4) / form.channels);
-    let workgroups: readonly [number, number, number];
-    if (form.shader === 'conv2dPlain') {
-      workgroups = to.flat(range.count * height * width * quads(y));
-    } else if (form.tile) {
-      workgroups = [Math.ceil(width / form.tile[1]), range.count * Math.ceil(height / form.tile[0]), blocks];
-    } else {
-      // Transposed, each residue of the output's pixels by the stride is a phase; the first one has the most pixels.
-      const [down, across] = transposed ? stride : [1, 1];
-      const pixels = range.count * Math.ceil(height / down) * Math.ceil(width / across);
-      const tiles = to.flat(pixels, form.pixels);
-      workgroups = [tiles[0], tiles[1], blocks * down * across];
-    }
-    const adds = ADDING.includes(form.shader);
-    const joins = JOINING.includes(form.shader);
-    const behind = { secondQuads: second ? quads(second) : 0, secondAt: second ? texelBytes(parts[0]) / 16 : 0 };
-    const target = to.images(y, range);
-    const shape = [range.count, ...y.shape.slice(1)];
-    const summand = more && !adds ? to.scratch('summand', shape, 'image', y.dtype) : undefined;
-    to.dispatch({
-      shader: form.shader,
-      constants: {
-        ...form.constants,
-        ...storedAs(x, form.vector),
-        MOMENTS: false,
-        ...(adds ? { ADD: more } : {}),
-        ...(joins ? { JOINED: second !== undefined } : {}),
-      },
-      params: {
-        batch: range.count,
-        ...(form.tile ? sizes : general),
-        ...(joins ? behind : {}),
-      },
-      bindings: { x: second ? { joined: parts } : parts[0], w, bias: bias ?? w, y: summand ?? target },
-      texels: texels ? ['x', 'w'] : [],
-      workgroups,
-    });
-    const count = range.count * height * width * quads(y);
-    if (summand) stridedSum(to, summand, count, target, count, true, y.dtype, y.dtype);
-  }
+}
+
+/** Images of the batch by a general form. */
+function convolveRange(
+  to: Lowering,
+  form: ConvolveForm,
+  operands: Convolved,
+  geometry: Geometry,
+  { range, texels, more }: { range: ImageRange; texels: boolean; more: boolean },
+): void {
+  const { x, second, w, bias, y } = operands;
+  const parts = partsOf(to, imagesOf(operands), range);
+  const { tiled, general } = paramsOf(operands, geometry);
+  const adds = ADDING.includes(form.shader);
+  const joins = JOINING.includes(form.shader);
+  const behind = { secondQuads: second ? quads(second) : 0, secondAt: second ? texelBytes(parts[0]) / 16 : 0 };
+  const target = to.images(y, range);
+  const shape = [range.count, ...y.shape.slice(1)];
+  const summand = more && !adds ? to.scratch('summand', shape, 'image', y.dtype) : undefined;
+  to.dispatch({
+    shader: form.shader,
+    constants: {
+      ...form.constants,
+      ...storedAs(x, form.vector),
+      MOMENTS: false,
+      ...(adds ? { ADD: more } : {}),
+      ...(joins ? { JOINED: second !== undefined } : {}),
+    },
+    params: {
+      batch: range.count,
+      ...(form.tile ? tiled : general),
+      ...(joins ? behind : {}),
+    },
+    bindings: { x: second ? { joined: parts } : parts[0], w, bias: bias ?? w, y: summand ?? target },
+    texels: texels ? ['x', 'w'] : [],
+    workgroups: workgroupsOf(to, form, y, geometry, range.count),
+  });
+  const count = range.count * y.shape[2] * y.shape[3] * quads(y);
+  if (summand) stridedSum(to, summand, count, target, count, true, y.dtype, y.dtype);
+}
+
+/** Workgroups of a general form for so many images of y. */
+function workgroupsOf(
+  to: Lowering,
+  form: ConvolveForm,
+  y: Tensor,
+  { stride, transposed }: Geometry,
+  images: number,
+): readonly [number, number, number] {
+  const [, , height, width] = y.shape;
+  if (form.shader === 'conv2dPlain') return to.flat(images * height * width * quads(y));
+  const blocks = Math.ceil((quads(y) * 4) / form.channels);
+  if (form.tile) return [Math.ceil(width / form.tile[1]), images * Math.ceil(height / form.tile[0]), blocks];
+  // Transposed, each residue of the output's pixels by the stride is a phase; the first one has the most pixels.
+  const [down, across] = transposed ? stride : [1, 1];
+  const pixels = images * Math.ceil(height / down) * Math.ceil(width / across);
+  const tiles = to.flat(pixels, form.pixels);
+  return [tiles[0], tiles[1], blocks * down * across];
 }
 
 /** Consecutive input channels of a filter (O, C, kh, kw); `first` is a multiple of 4. */
