@@ -17,7 +17,7 @@ import { texelBytes } from '../texels.js';
 import { chooseConvolve, chooseFilterGradient, type Geometry, ownForms, storedAs } from './convForms.js';
 import { convolveHead, headFilterGradient, isHead } from './convHead.js';
 import { convolveInside, insideFilterGradient, isInside } from './convInside.js';
-import { convolveMatrix, isMatrix, matrixFilterGradient } from './convMatrix.js';
+import { matrixFilterGradientForms, matrixForms } from './convMatrix.js';
 import { convolveStem, isStem, stemFilterGradient } from './convStem.js';
 import { convolveWinograd, isWinograd, WINOGRAD, winogradWins } from './convWinograd.js';
 import { splitSum } from './splitSum.js';
@@ -101,12 +101,9 @@ export function convolve(
           [isStem(traits, geometry, x), 'conv2dStemSubgroup', () => convolveStem(to, alone, geometry)],
         )
       : []),
-    ...ownForms([
-      isMatrix(traits, x, y),
-      'conv2dMatrix',
-      () => convolveMatrix(to, { x, w, bias, y }, geometry, general, more),
-    ]),
   ];
+  const [matrix, ...matrices] = matrixForms(to, { x, w, bias, y }, geometry, general, more);
+  if (matrix) own.push(matrix);
   const images = second ? [x, second] : [x];
   // Winograd's form turns a filter as it transforms it.
   const transformed = { maps: images, w: turned?.of ?? w, turned: turned !== undefined, bias, y };
@@ -124,7 +121,7 @@ export function convolve(
     texels,
     dtype: x.dtype,
     own: wins ? [...own, ...winograd] : own,
-    next: wins ? [] : winograd,
+    next: wins ? matrices : [...matrices, ...winograd],
     reduction: images.reduce((sum, image) => sum + quads(image) * 4, 0),
   });
   if (form.shader !== WINOGRAD) turned?.make();
@@ -242,14 +239,11 @@ export function filterGradient(
     [isHead(traits, geometry, dy), 'conv2dHead', () => headFilterGradient(to, operands)],
     [isInside(traits, geometry, x, dy), 'conv2dInsideWeightGradientSubgroup', inside],
     [isStem(traits, geometry, x), 'conv2dStemWeightGradientSubgroup', stem],
-    [
-      isMatrix(traits, x, dy),
-      'conv2dWeightGradientMatrix',
-      () => matrixFilterGradient(to, operands, geometry, general),
-    ],
   );
+  const [matrix, ...next] = matrixFilterGradientForms(to, operands, geometry, general);
+  if (matrix) own.push(matrix);
   const texels = to.batches(x, dy).every((range) => to.texels(to.images(x, range), to.images(dy, range)));
-  const form = chooseFilterGradient(traits, geometry, x.shape, dy.shape, { texels, dtype: x.dtype, own });
+  const form = chooseFilterGradient(traits, geometry, x.shape, dy.shape, { texels, dtype: x.dtype, own, next });
   if ('lower' in form) return form.lower();
   const { columns } = form;
   const plain = form.shader === 'conv2dWeightGradientPlain';
