@@ -8,16 +8,15 @@ enable chromium_experimental_subgroup_matrix;
 //   strideX): all of them use the same taps, and phase and tap give the input pixel without division.
 //
 // x, y  images (n, h, w, quads) of vec4h over channels, pad channels 0
-// w     as filterHalves makes it: `depth` (a multiple of DEPTH) rows a tap, `columns` (a multiple of SPAN * ACROSS) columns
+// w     as filterHalves makes it: `depth` (a multiple of DEPTH) rows a tap, `columns` (a multiple of CHANNELS) columns
 // bias  outputQuads vec4f, pads 0; not read when hasBias = 0
-// Tile: a subgroup owns SPAN x SPAN outputs in matrices of M x N, a workgroup DOWN x ACROSS subgroups of LANES. Pixels go through
+// Tile: a subgroup owns TALL x WIDE matrices of M x N outputs, a workgroup DOWN x ACROSS subgroups of LANES. Pixels go through
 //   workgroup memory, DEPTH channels of one tap at a time, zeros where there is no pixel or channel; the next ones are loaded
 //   into registers while the present ones are multiplied. Weights are loaded from where they are, which halves the staging
 //   (sokrypton/localfold docs/A100.md: 20.6 to 39.3 TFLOP/s with that and the prefetch). Rows in workgroup memory are 16 bytes
 //   longer than they need to be: neighbouring rows then lie in different banks, and keep the alignment that matrices ask for.
 //   Results go through workgroup memory too, so that ragged edges are a comparison at the store, and y is rounded to f16 once.
-// Dispatch: x*y >= tiles of SPAN * DOWN pixels of the largest phase, z = phases * blocks of SPAN * ACROSS channels. Assigns y, pads
-//   included; ADD: adds to it.
+// Dispatch: x*y >= tiles of PIXELS of the largest phase, z = phases * blocks of CHANNELS. Assigns y, pads included; ADD: adds to it.
 // MOMENTS: each tile's moments, of what is stored, go into moments, batchNorm2d's partials, number x (not transposed, y = 1).
 
 struct Params {
@@ -48,8 +47,8 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> moments: array<vec4f>;
 
 const THREADS = LANES * DOWN * ACROSS;
-const PIXELS = SPAN * DOWN;
-const CHANNELS = SPAN * ACROSS;
+const PIXELS = TALL * M * DOWN;
+const CHANNELS = WIDE * N * ACROSS;
 // vec4h of a chunk of channels; pixels that the threads load at once.
 const QUADS = DEPTH / 4;
 const LINES = THREADS / QUADS;
@@ -141,7 +140,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   // This thread loads vec4h number local % QUADS of each chunk, of pixels local / QUADS, + LINES, ...
   let line = local / QUADS;
   let quadOfChunk = local % QUADS;
-#for i in 0..(SPAN * DEPTH + 4 * LANES * ACROSS - 1) / (4 * LANES * ACROSS)
+#for i in 0..(TALL * M * DEPTH + 4 * LANES * ACROSS - 1) / (4 * LANES * ACROSS)
   let p${i} = start + i32(line) + ${i} * LINES;
   let n${i} = p${i} / size.y / size.x;
   let iy${i} = p${i} / size.y % size.x * inStep.x + offset.x;
@@ -149,13 +148,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var x${i} = vec4h();
 #end
 
-#for i in 0..SPAN / M
-#for j in 0..SPAN / N
+#for i in 0..TALL
+#for j in 0..WIDE
   var c${i}_${j} = subgroup_matrix_result<f32, N, M>();
 #end
 #end
-  let row = subgroup / ACROSS * SPAN;
-  let column = subgroup % ACROSS * SPAN;
+  let row = subgroup / ACROSS * TALL * M;
+  let column = subgroup % ACROSS * WIDE * N;
   let chunks = i32(params.depth / DEPTH);
   let steps = max(taps.x, 0) * max(taps.y, 0) * chunks;
   // Of the chunk that is loaded next, and the row of w at which the present one begins.
@@ -167,7 +166,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let present = next;
     if (step > 0) {
       workgroupBarrier();
-#for i in 0..(SPAN * DEPTH + 4 * LANES * ACROSS - 1) / (4 * LANES * ACROSS)
+#for i in 0..(TALL * M * DEPTH + 4 * LANES * ACROSS - 1) / (4 * LANES * ACROSS)
       if (line + ${i} * LINES < PIXELS) {
         xTile[(line + ${i} * LINES) * X_ROW + quadOfChunk] = x${i};
       }
@@ -176,7 +175,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
     if (step < steps) {
       let quad = u32(chunk) * QUADS + quadOfChunk;
-#for i in 0..(SPAN * DEPTH + 4 * LANES * ACROSS - 1) / (4 * LANES * ACROSS)
+#for i in 0..(TALL * M * DEPTH + 4 * LANES * ACROSS - 1) / (4 * LANES * ACROSS)
       {
         let sy = iy${i} + tapY * tapStep;
         let sx = ix${i} + tapX * tapStep;
@@ -201,16 +200,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     if (step > 0) {
 #for k in 0..DEPTH / K
       {
-#for i in 0..SPAN / M
+#for i in 0..TALL
         let a${i} = subgroupMatrixLoad<subgroup_matrix_left<f16, K, M>, row_major>(
           &xTile, (row + ${i} * M) * X_ROW + ${k} * K / 4, X_ROW);
 #end
-#for j in 0..SPAN / N
+#for j in 0..WIDE
         let b${j} = subgroupMatrixLoad<subgroup_matrix_right<f16, N, K>, row_major>(
           &w, ((present + ${k} * K) * params.columns + firstChannel + column + ${j} * N) / 4, params.columns / 4);
 #end
-#for i in 0..SPAN / M
-#for j in 0..SPAN / N
+#for i in 0..TALL
+#for j in 0..WIDE
         c${i}_${j} = subgroupMatrixMultiplyAccumulate(a${i}, b${j}, c${i}_${j});
 #end
 #end
@@ -222,18 +221,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   // A matrix of each subgroup at a time, and in each of them a vec4f of channels for every thread.
   let lane = local % COLUMNS;
   let block = lane / (N / 4);
-#for j in 0..SPAN / N
+#for j in 0..WIDE
   {
-    let quad = (firstChannel + block * SPAN + ${j} * N) / 4 + lane % (N / 4);
+    let quad = (firstChannel + (block * WIDE + ${j}) * N) / 4 + lane % (N / 4);
 #if MOMENTS
     var mine = Moments();
 #end
-#for i in 0..SPAN / M
+#for i in 0..TALL
     workgroupBarrier();
     subgroupMatrixStore<row_major>(&outTile, subgroup * MATRIX, c${i}_${j}, N / 4);
     workgroupBarrier();
     for (var r = local / COLUMNS; r < DOWN * M; r += ROWS) {
-      let p = start + i32(r / M * SPAN + ${i} * M + r % M);
+      let p = start + i32((r / M * TALL + ${i}) * M + r % M);
       if (p < pixels && quad < params.outputQuads) {
         let oy = p / size.y % size.x * outStep.x + phase.x;
         let ox = p % size.y * outStep.y + phase.y;

@@ -8,11 +8,11 @@ enable chromium_experimental_subgroup_matrix;
 //
 // a, b  images (n, h, w, quads) of vec4h over channels, pad channels 0
 // dw    filters (r4, tap, o) of vec4f over r, one for each split z, one after the other (stridedSum adds them); assigned
-// Tile: a subgroup owns SPAN x SPAN of dw in matrices of M x N, a workgroup SIDE x SIDE subgroups of LANES. DEPTH pixels of both
-//   images go through workgroup memory at a time, zeros where there is none, and lie there as in the images: a is the
-//   transposed operand, so it is loaded by columns. The next pixels are loaded into registers while the present ones are
-//   multiplied. Rows are 16 bytes longer than needed, as in conv2dMatrix.
-// Dispatch: x = blocks of SPAN * SIDE output channels, y = taps * blocks of SPAN * SIDE input channels, z = splits of the pixels,
+// Tile: a subgroup owns TALL x WIDE matrices of M x N of dw, and a workgroup SIDE x SIDE subgroups of LANES; TALL * M = WIDE * N, so
+//   that it takes as many channels of a as of b. DEPTH pixels of both images go through workgroup memory at a time, zeros where there
+//   is none, and lie there as in the images: a is the transposed operand, so it is loaded by columns. The next pixels are loaded
+//   into registers while the present ones are multiplied. Rows are 16 bytes longer than needed, as in conv2dMatrix.
+// Dispatch: x = blocks of CHANNELS output channels, y = taps * blocks of CHANNELS input channels, z = splits of the pixels,
 //   pixelsPerSplit each; every split has at least one pixel.
 
 struct Params {
@@ -26,7 +26,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> dw: array<vec4f>;
 
 const THREADS = LANES * SIDE * SIDE;
-const CHANNELS = SPAN * SIDE;
+const CHANNELS = TALL * M * SIDE;
 const QUADS = CHANNELS / 4;
 // Pixels that the threads load at once.
 const LINES = THREADS / QUADS;
@@ -55,22 +55,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_id) subgroup: u32
   let lane = local % QUADS;
   let aQuad = group.y / taps * QUADS + lane;
   let bQuad = group.x * QUADS + lane;
-#for i in 0..(DEPTH * SPAN + 4 * LANES * SIDE - 1) / (4 * LANES * SIDE)
+#for i in 0..(DEPTH * TALL * M + 4 * LANES * SIDE - 1) / (4 * LANES * SIDE)
   var a${i} = vec4h();
   var b${i} = vec4h();
 #end
-#for i in 0..SPAN / M
-#for j in 0..SPAN / N
+#for i in 0..TALL
+#for j in 0..WIDE
   var c${i}_${j} = subgroup_matrix_result<f32, N, M>();
 #end
 #end
-  let row = subgroup / SIDE * SPAN;
-  let column = subgroup % SIDE * SPAN;
+  let row = subgroup / SIDE * TALL * M;
+  let column = subgroup % SIDE * WIDE * N;
   let steps = (end - begin + DEPTH - 1) / DEPTH;
   for (var step = 0u; step <= steps; step++) {
     if (step > 0u) {
       workgroupBarrier();
-#for i in 0..(DEPTH * SPAN + 4 * LANES * SIDE - 1) / (4 * LANES * SIDE)
+#for i in 0..(DEPTH * TALL * M + 4 * LANES * SIDE - 1) / (4 * LANES * SIDE)
       if (line + ${i} * LINES < DEPTH) {
         aTile[(line + ${i} * LINES) * ROW + lane] = a${i};
         bTile[(line + ${i} * LINES) * ROW + lane] = b${i};
@@ -79,7 +79,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_id) subgroup: u32
       workgroupBarrier();
     }
     if (step < steps) {
-#for i in 0..(DEPTH * SPAN + 4 * LANES * SIDE - 1) / (4 * LANES * SIDE)
+#for i in 0..(DEPTH * TALL * M + 4 * LANES * SIDE - 1) / (4 * LANES * SIDE)
       {
         let p = begin + step * DEPTH + line + ${i} * LINES;
         let grid = vec2u(p / params.width % params.height, p % params.width);
@@ -100,16 +100,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_id) subgroup: u32
     if (step > 0u) {
 #for k in 0..DEPTH / K
       {
-#for i in 0..SPAN / M
+#for i in 0..TALL
         let left${i} = subgroupMatrixLoad<subgroup_matrix_left<f16, K, M>, col_major>(
           &aTile, ${k} * K * ROW + (row + ${i} * M) / 4, ROW);
 #end
-#for j in 0..SPAN / N
+#for j in 0..WIDE
         let right${j} = subgroupMatrixLoad<subgroup_matrix_right<f16, N, K>, row_major>(
           &bTile, ${k} * K * ROW + (column + ${j} * N) / 4, ROW);
 #end
-#for i in 0..SPAN / M
-#for j in 0..SPAN / N
+#for i in 0..TALL
+#for j in 0..WIDE
         c${i}_${j} = subgroupMatrixMultiplyAccumulate(left${i}, right${j}, c${i}_${j});
 #end
 #end
@@ -120,15 +120,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_id) subgroup: u32
 
   // A matrix of each subgroup at a time; by columns, so that a vec4f runs over input channels as in the filter.
   let outs = params.bQuads * 4u;
-#for i in 0..SPAN / M
-#for j in 0..SPAN / N
+#for i in 0..TALL
+#for j in 0..WIDE
   workgroupBarrier();
   subgroupMatrixStore<col_major>(&outTile, subgroup * MATRIX, c${i}_${j}, M / 4);
   workgroupBarrier();
   for (var e = local; e < SIDE * SIDE * MATRIX; e += THREADS) {
     let owner = e / MATRIX;
-    let r4 = group.y / taps * QUADS + (owner / SIDE * SPAN + ${i} * M) / 4 + e % (M / 4);
-    let o = group.x * CHANNELS + owner % SIDE * SPAN + ${j} * N + e % MATRIX / (M / 4);
+    let r4 = group.y / taps * QUADS + (owner / SIDE * TALL + ${i}) * M / 4 + e % (M / 4);
+    let o = group.x * CHANNELS + (owner % SIDE * WIDE + ${j}) * N + e % MATRIX / (M / 4);
     if (r4 < params.aQuads && o < outs) {
       dw[((group.z * params.aQuads + r4) * taps + tap) * outs + o] = outTile[e];
     }

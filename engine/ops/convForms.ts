@@ -99,7 +99,7 @@ function nameWork(
   if (transposed) words.push('transposed');
   if (texels) words.push('texels');
   // Whether these are among the forms depends on more than sizes.
-  return [...words, ...[...own, ...next].map(({ shader }) => shader)].join(' ');
+  return [...words, ...new Set([...own, ...next].map(({ shader }) => shader))].join(' ');
 }
 
 export interface ConvolveForm {

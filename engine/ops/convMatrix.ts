@@ -3,7 +3,7 @@ import type { DeviceTraits, MatrixShape } from '../device.js';
 import type { Tensor } from '../graph.js';
 import { vec4s } from '../layout.js';
 import type { Binding, Lowering } from '../lowering.js';
-import type { Geometry } from './convForms.js';
+import type { Geometry, OwnForm } from './convForms.js';
 import { splitSum } from './splitSum.js';
 
 /** Subgroups of a workgroup, which share what they load. */
@@ -12,12 +12,20 @@ const SUBGROUPS = 4;
 /** With fewer channels on either side most of a matrix would be zeros, and the tiled kernels are ahead. */
 const LEAST_CHANNELS = 8;
 
+/**
+ * Results that a subgroup owns, down and across, in sides of a matrix; the rule takes the first. Its 32 x 32, where matrices are
+ * 16 x 16, are onnxruntime's, and each load serves two products; llama.cpp's 4 x 2 and a block of 128 x 128 as in localfold's GEMM load
+ * less for a product, and fill fewer subgroups. No graphics card has measured them yet, so they are left to `--tune`.
+ */
+const SPANS = [
+  [2, 2],
+  [4, 2],
+  [4, 4],
+] as const;
+
 /** Whether a convolution between these images has these kernels. */
 export const isMatrix = ({ kernels }: DeviceTraits, x: Tensor, y: Tensor): boolean =>
   kernels === 'matrix' && x.dtype === 'f16' && Math.min(x.shape[1], y.shape[1]) >= LEAST_CHANNELS;
-
-/** Rows and columns of results that a subgroup owns: 32 with matrices of 16x16, so that each load serves two products. */
-const spanOf = ({ M, N }: MatrixShape): number => 2 * Math.max(M, N);
 
 const roundUp = (size: number, step: number): number => Math.ceil(size / step) * step;
 
@@ -27,27 +35,74 @@ function unitsOf({ matrix }: DeviceTraits): MatrixShape {
   return matrix;
 }
 
+/** Matrices that a subgroup owns, down and across. */
+function matricesOf({ M, N }: MatrixShape, [down, across]: readonly [number, number]) {
+  const side = Math.max(M, N);
+  return { TALL: (down * side) / M, WIDE: (across * side) / N };
+}
+
+interface Convolved {
+  x: Tensor;
+  /** In f32; a copy in f16 is made for this call. */
+  w: Binding;
+  bias?: Tensor;
+  y: Tensor;
+}
+
+/** What is baked into `conv2dMatrix.wgsl` besides what the call says. */
+interface Tile extends MatrixShape {
+  TALL: number;
+  WIDE: number;
+  DOWN: number;
+  ACROSS: number;
+  DEPTH: number;
+}
+
 /**
- * y = bias + convolution of x with w.
- * @param w in f32; a copy in f16 is made for this call
+ * The forms of a convolution on matrix units, the rule's first; none where `isMatrix` says so.
  * @param params of `conv2dMatrix.wgsl` but for those of the batch and the filter's copy
  * @param more adds the convolution to y instead
  */
-export function convolveMatrix(
+export function matrixForms(
   to: Lowering,
-  { x, w, bias, y }: { x: Tensor; w: Binding; bias?: Tensor; y: Tensor },
+  images: Convolved,
+  geometry: Geometry,
+  params: Readonly<Record<string, number>>,
+  more: boolean,
+): OwnForm[] {
+  const { x, y } = images;
+  if (!isMatrix(to.traits, x, y)) return [];
+  const shape = unitsOf(to.traits);
+  const [channels, outs] = [x, y].map((image) => vec4s(image.shape[1]) * 4);
+  const DEPTH = shape.K * (channels > shape.K ? 2 : 1);
+  return SPANS.flatMap((span, i): OwnForm[] => {
+    const matrices = matricesOf(shape, span);
+    const ACROSS = outs > matrices.WIDE * shape.N ? 2 : 1;
+    // Four tall subgroups below each other would need 20 KiB of workgroup memory, and WebGPU promises 16.
+    if (i > 0 && ACROSS === 1) return [];
+    const tile = { ...shape, ...matrices, DOWN: SUBGROUPS / ACROSS, ACROSS, DEPTH };
+    return [
+      {
+        shader: 'conv2dMatrix',
+        constants: { ...tile },
+        lower: () => convolve(to, images, geometry, params, more, tile),
+      },
+    ];
+  });
+}
+
+function convolve(
+  to: Lowering,
+  { x, w, bias, y }: Convolved,
   { kernel, stride, transposed }: Geometry,
   params: Readonly<Record<string, number>>,
   more: boolean,
+  tile: Tile,
 ): void {
-  const shape = unitsOf(to.traits);
-  const span = spanOf(shape);
   const [inputQuads, outs] = [vec4s(x.shape[1]), vec4s(y.shape[1]) * 4];
-  const DEPTH = shape.K * (inputQuads * 4 > shape.K ? 2 : 1);
-  const ACROSS = outs > span ? 2 : 1;
-  const DOWN = SUBGROUPS / ACROSS;
-  const depth = roundUp(inputQuads * 4, DEPTH);
-  const columns = roundUp(outs, span * ACROSS);
+  const block = tile.WIDE * tile.N * tile.ACROSS;
+  const depth = roundUp(inputQuads * 4, tile.DEPTH);
+  const columns = roundUp(outs, block);
   const taps = kernel[0] * kernel[1];
   const halves = to.scratch('f16 filter', [taps * depth * columns], 'vector', 'f16');
   to.dispatch({
@@ -60,55 +115,65 @@ export function convolveMatrix(
   const [down, across] = transposed ? stride : [1, 1];
   for (const range of to.batches(x, y)) {
     const pixels = range.count * Math.ceil(height / down) * Math.ceil(width / across);
-    const tiles = to.flat(pixels, span * DOWN);
+    const tiles = to.flat(pixels, tile.TALL * tile.M * tile.DOWN);
     to.dispatch({
       shader: 'conv2dMatrix',
-      constants: {
-        ...shape,
-        LANES: to.traits.subgroupSize,
-        SPAN: span,
-        DOWN,
-        ACROSS,
-        DEPTH,
-        ADD: more,
-        MOMENTS: false,
-      },
+      constants: { ...tile, LANES: to.traits.subgroupSize, ADD: more, MOMENTS: false },
       params: { ...params, batch: range.count, depth, columns },
       // Where there is no bias any f32 will do.
       bindings: { x: to.images(x, range), w: halves, bias: bias ?? w, y: to.images(y, range) },
-      workgroups: [tiles[0], tiles[1], (columns / (span * ACROSS)) * down * across],
+      workgroups: [tiles[0], tiles[1], (columns / block) * down * across],
     });
   }
 }
 
+/** Forms of the filter's gradient: sides of a subgroup's square, and pixels at a time in K. The rule takes the first; as `SPANS`. */
+const SQUARES = [
+  { span: 2, deep: 2 },
+  { span: 4, deep: 1 },
+] as const;
+
 /**
- * The gradient of the filter; dy is that of the convolution's output.
+ * The forms of the gradient of the filter, the rule's first; none where `isMatrix` says so. dy is that of the convolution's output.
  * @param params of `conv2dWeightGradientMatrix.wgsl` but for those of the batch and the split
  */
-export function matrixFilterGradient(
+export function matrixFilterGradientForms(
+  to: Lowering,
+  images: { x: Tensor; dy: Tensor; dw: Binding },
+  geometry: Geometry,
+  params: Readonly<Record<string, number>>,
+): OwnForm[] {
+  if (!isMatrix(to.traits, images.x, images.dy)) return [];
+  const shape = unitsOf(to.traits);
+  return SQUARES.map(({ span, deep }) => {
+    const tile = { ...shape, ...matricesOf(shape, [span, span]), SIDE: Math.sqrt(SUBGROUPS), DEPTH: deep * shape.K };
+    const lower = () => filterGradient(to, images, geometry, params, tile);
+    return { shader: 'conv2dWeightGradientMatrix', constants: { ...tile }, lower };
+  });
+}
+
+function filterGradient(
   to: Lowering,
   { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Binding },
   { kernel }: Geometry,
   params: Readonly<Record<string, number>>,
+  tile: Omit<Tile, 'DOWN' | 'ACROSS'> & { SIDE: number },
 ): void {
-  const shape = unitsOf(to.traits);
-  const SPAN = spanOf(shape);
-  const SIDE = Math.sqrt(SUBGROUPS);
-  const DEPTH = 2 * shape.K;
+  const block = tile.TALL * tile.M * tile.SIDE;
   const taps = kernel[0] * kernel[1];
   const [inputQuads, outs] = [vec4s(x.shape[1]), vec4s(dy.shape[1]) * 4];
-  const [across, down] = [Math.ceil(outs / (SPAN * SIDE)), taps * Math.ceil((inputQuads * 4) / (SPAN * SIDE))];
+  const [across, down] = [Math.ceil(outs / block), taps * Math.ceil((inputQuads * 4) / block)];
   const sum = {
     units: (images: number) => images * params.height * params.width,
     workgroups: across * down,
     // With fewer pixels a split its partial filter would weigh more than its sum.
-    step: 8 * DEPTH,
+    step: 16 * tile.K,
     bytes: inputQuads * taps * outs * 16,
   };
   splitSum(to, dw, [x, dy], sum, ({ range, perSplit, splits, partial }) =>
     to.dispatch({
       shader: 'conv2dWeightGradientMatrix',
-      constants: { ...shape, LANES: to.traits.subgroupSize, SPAN, SIDE, DEPTH },
+      constants: { ...tile, LANES: to.traits.subgroupSize },
       params: { ...params, batch: range.count, pixelsPerSplit: perSplit },
       bindings: { a: to.images(x, range), b: to.images(dy, range), dw: partial },
       workgroups: [across, down, splits],

@@ -25,7 +25,7 @@ import {
 } from './convForms.js';
 import { convolveHead, headFilterGradient, isHead } from './convHead.js';
 import { convolveInside, insideFilterGradient, isInside } from './convInside.js';
-import { convolveMatrix, isMatrix, matrixFilterGradient } from './convMatrix.js';
+import { matrixFilterGradientForms, matrixForms } from './convMatrix.js';
 import { convolveStem, isStem, stemFilterGradient } from './convStem.js';
 import { convolveWinograd, isWinograd, WINOGRAD, winogradWins } from './convWinograd.js';
 import { splitSum } from './splitSum.js';
@@ -127,20 +127,15 @@ function formOf(
   // What takes a whole filter and stores y.
   const alone = more || second || 'storage' in w ? undefined : { x, w, bias, y };
   const { general } = paramsOf(operands, geometry);
-  const own = [
-    ...(alone
-      ? ownForms(
-          [isHead(traits, geometry, y), 'conv2dHead', () => convolveHead(to, alone)],
-          [isInside(traits, geometry, x, y), 'conv2dInsideSubgroup', () => convolveInside(to, alone, geometry)],
-          [isStem(traits, geometry, x), 'conv2dStemSubgroup', () => convolveStem(to, alone, geometry)],
-        )
-      : []),
-    ...ownForms([
-      isMatrix(traits, x, y),
-      'conv2dMatrix',
-      () => convolveMatrix(to, { x, w, bias, y }, geometry, general, more),
-    ]),
-  ];
+  const own = alone
+    ? ownForms(
+        [isHead(traits, geometry, y), 'conv2dHead', () => convolveHead(to, alone)],
+        [isInside(traits, geometry, x, y), 'conv2dInsideSubgroup', () => convolveInside(to, alone, geometry)],
+        [isStem(traits, geometry, x), 'conv2dStemSubgroup', () => convolveStem(to, alone, geometry)],
+      )
+    : [];
+  const [matrix, ...matrices] = matrixForms(to, { x, w, bias, y }, geometry, general, more);
+  if (matrix) own.push(matrix);
   const maps = imagesOf(operands);
   // Winograd's form turns a filter as it transforms it.
   const transformed = { maps, w: turned?.of ?? w, turned: turned !== undefined, bias, y };
@@ -155,7 +150,7 @@ function formOf(
     texels,
     dtype: x.dtype,
     own: wins ? [...own, ...winograd] : own,
-    next: wins ? [] : winograd,
+    next: wins ? matrices : [...matrices, ...winograd],
     reduction: maps.reduce((sum, map) => sum + quads(map) * 4, 0),
   });
 }
@@ -287,14 +282,11 @@ export function filterGradient(
     [isHead(traits, geometry, dy), 'conv2dHead', () => headFilterGradient(to, operands)],
     [isInside(traits, geometry, x, dy), 'conv2dInsideWeightGradientSubgroup', inside],
     [isStem(traits, geometry, x), 'conv2dStemWeightGradientSubgroup', stem],
-    [
-      isMatrix(traits, x, dy),
-      'conv2dWeightGradientMatrix',
-      () => matrixFilterGradient(to, operands, geometry, general),
-    ],
   );
+  const [matrix, ...next] = matrixFilterGradientForms(to, operands, geometry, general);
+  if (matrix) own.push(matrix);
   const texels = to.batches(x, dy).every((range) => to.texels(to.images(x, range), to.images(dy, range)));
-  const form = chooseFilterGradient(traits, geometry, x.shape, dy.shape, { texels, dtype: x.dtype, own });
+  const form = chooseFilterGradient(traits, geometry, x.shape, dy.shape, { texels, dtype: x.dtype, own, next });
   if ('lower' in form) return form.lower();
   const { columns } = form;
   const plain = form.shader === 'conv2dWeightGradientPlain';

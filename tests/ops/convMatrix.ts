@@ -2,11 +2,16 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { create } from 'webgpu';
 import { measureCeilings, rooflineMs } from '../../bench/ceilings.js';
-import { Device, largestMatrix } from '../../engine/device.js';
+import { formAt } from '../../cli/verify/variants.js';
+import { gradients } from '../../engine/autograd.js';
+import { Device, largestMatrix, type MatrixShape } from '../../engine/device.js';
 import { Graph } from '../../engine/graph.js';
+import { type Dispatch, Lowering } from '../../engine/lowering.js';
 import { cast } from '../../engine/ops/cast.js';
+import { conv2d } from '../../engine/ops/conv2d.js';
 import { isMatrix } from '../../engine/ops/convMatrix.js';
 import { type Constants, specialise } from '../../engine/wgsl.js';
+import { checkConvolution, type ConvolutionCase, matrixDevice } from '../helpers/convolution.js';
 import { testDevice } from '../helpers/device.js';
 
 const device = await testDevice();
@@ -15,7 +20,32 @@ const traits = { ...device.traits, kernels: 'matrix' as const, matrix: { M: 16, 
 const gpu = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis']);
 const test = suite('convMatrix');
 
-test('the kernels compile for every shape of matrices that adapters list', async () => {
+/** Matrices that adapters list. */
+const SHAPES = [
+  { M: 16, N: 16, K: 16 },
+  { M: 16, N: 8, K: 16 },
+  { M: 16, N: 8, K: 8 },
+  { M: 8, N: 8, K: 8 },
+];
+
+/** What the matrix kernels are given for a convolution and its gradients, in the form at this place. */
+function matrixDispatches(matrix: MatrixShape, channels: number, place: number): Dispatch[] {
+  const graph = new Graph();
+  const x = graph.input('x', [1, channels, 8, 8], 'image', 'f16');
+  const w = graph.input('w', [channels, channels, 3, 3], 'filter');
+  const y = conv2d(x, w, undefined, { padding: 1 });
+  const dy = graph.input('dy', y.shape, 'image', 'f16');
+  gradients([y], [dy], [x, w]);
+  const some = { ...traits, matrix, subgroupSize: 32, choose: formAt(place) };
+  const all = graph.nodes.flatMap((node) => {
+    const to = new Lowering(some, node.op.name);
+    node.op.lower(node, to);
+    return to.dispatches;
+  });
+  return all.filter(({ shader }) => /Matrix$/.test(shader));
+}
+
+test('every form compiles for every shape of matrices that adapters list, within the limits that WebGPU promises', async () => {
   const adapter = (await gpu.requestAdapter())!;
   const features = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'] as GPUFeatureName[];
   const nothing = await adapter.requestDevice({ requiredFeatures: features });
@@ -32,28 +62,46 @@ test('the kernels compile for every shape of matrices that adapters list', async
     // The pipeline checks sizes of workgroups and their memory as well.
     await nothing.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'main' } });
   };
-  const shapes = [
-    { M: 16, N: 16, K: 16 },
-    { M: 16, N: 8, K: 16 },
-    { M: 16, N: 8, K: 8 },
-    { M: 8, N: 8, K: 8 },
-  ];
-  for (const shape of shapes) {
-    const [SPAN, LANES] = [2 * Math.max(shape.M, shape.N), 32];
-    for (const [DOWN, ACROSS] of [
-      [2, 2],
-      [4, 1],
-    ]) {
-      for (const DEPTH of [shape.K, 2 * shape.K]) {
-        for (const MOMENTS of [false, true]) {
-          await check('conv2dMatrix', { ...shape, LANES, SPAN, DOWN, ACROSS, DEPTH, ADD: DEPTH === shape.K, MOMENTS });
+  const seen = new Set<string>();
+  for (const shape of SHAPES) {
+    for (const channels of [shape.K, 72]) {
+      for (const { shader, constants } of [0, 1, 2].flatMap((place) => matrixDispatches(shape, channels, place))) {
+        const { ADD, ...tile } = constants!;
+        if (seen.has(JSON.stringify(tile))) continue;
+        seen.add(JSON.stringify(tile));
+        await check(shader, constants!);
+        if (ADD === undefined) continue;
+        for (const [MOMENTS, ADD] of [
+          [true, false],
+          [false, true],
+          [true, true],
+        ]) {
+          await check(shader, { ...constants, MOMENTS, ADD });
         }
       }
     }
-    await check('conv2dWeightGradientMatrix', { ...shape, LANES, SPAN, SIDE: 2, DEPTH: 2 * shape.K });
+    // Of one block of channels the rule's form alone, of more all three, and two of the filter's gradient.
+    assert.is([...seen].filter((tile) => tile.startsWith(JSON.stringify(shape).slice(0, -1))).length, 1 + 3 + 2);
   }
   nothing.destroy();
 });
+
+const units = await matrixDevice();
+if (units) {
+  const op = 'conv2d';
+  const cases: Record<string, ConvolutionCase> = {
+    'a tile and a channel': { op, x: [2, 33, 9, 15], out: 65, kernel: [3, 3], padding: 1, bias: true },
+    'several tiles': { op, x: [2, 72, 19, 17], out: 136, kernel: [3, 3], padding: 1 },
+    'a stride': { op, x: [1, 40, 12, 13], out: 35, kernel: [3, 3], stride: 2, padding: 1, bias: true },
+    transposed: { op: 'convTranspose2d', x: [2, 41, 5, 7], out: 66, kernel: [2, 2], stride: 2, bias: true },
+  };
+  for (const place of [1, 2]) {
+    const some = units.withHabits({ choose: formAt(place) });
+    for (const [name, c] of Object.entries(cases)) {
+      test(`form ${place + 1} of the matrix kernels: ${name}`, () => checkConvolution(some, c, 'f16'));
+    }
+  }
+}
 
 test('their ceiling is measured where they are', async () => {
   const adapter = (await gpu.requestAdapter())!;
