@@ -20,21 +20,7 @@ enable chromium_experimental_subgroup_matrix;
 // MOMENTS: each tile's moments, of what is stored, go into moments, batchNorm2d's partials, number x (not transposed, y = 1).
 
 struct Params {
-  batch: u32,
-  inputHeight: u32,
-  inputWidth: u32,
-  inputQuads: u32,
-  outputHeight: u32,
-  outputWidth: u32,
-  outputQuads: u32,
-  kernelHeight: u32,
-  kernelWidth: u32,
-  strideY: u32,
-  strideX: u32,
-  padTop: i32,
-  padLeft: i32,
-  transposed: u32,
-  hasBias: u32,
+#include convolutionParams
   depth: u32,
   columns: u32,
 }
@@ -63,19 +49,7 @@ const ROWS = THREADS / COLUMNS;
 var<workgroup> outTile: array<vec4f, max(DOWN * ACROSS * MATRIX, 2 * THREADS)>;
 var<workgroup> counts: array<f32, THREADS>;
 
-struct Moments {
-  count: f32,
-  mean: vec4f,
-  squares: vec4f,
-}
-
-// Chan, Golub, LeVeque: Updating formulae and a pairwise algorithm for computing sample variances, as in batchNorm2d.
-fn merge(a: Moments, b: Moments) -> Moments {
-  let count = a.count + b.count;
-  let share = b.count / max(count, 1.0);
-  let apart = b.mean - a.mean;
-  return Moments(count, a.mean + apart * share, a.squares + b.squares + apart * apart * (a.count * share));
-}
+#include moments
 
 // The first COLUMNS threads get the moments of all that share their channels. outTile has room for a mean and a sum of each.
 fn mergeColumn(local: u32, mine: Moments) -> Moments {
@@ -102,33 +76,8 @@ var<workgroup> outTile: array<vec4f, DOWN * ACROSS * MATRIX>;
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
         @builtin(subgroup_id) subgroup: u32, @builtin(local_invocation_index) local: u32) {
-  // Along one axis, output row m of this phase and its tap a read input row m*inStep + a*tapStep + offset, and the
-  // filter's row is firstTap + a*filterStep.
-  var phase = vec2i();
-  var outStep = vec2i(1);
-  var inStep = vec2i(vec2u(params.strideY, params.strideX));
-  var tapStep = 1;
-  var filterStep = vec2i(1);
-  var firstTap = vec2i();
-  var offset = -vec2i(params.padTop, params.padLeft);
   let blocks = params.columns / CHANNELS;
-  let kernel = vec2i(vec2u(params.kernelHeight, params.kernelWidth));
-  var taps = kernel;
-  if (params.transposed != 0u) {
-    let stride = inStep;
-    let index = i32(group.z / blocks);
-    phase = vec2i(index / stride.y, index % stride.y);
-    outStep = stride;
-    inStep = vec2i(1);
-    tapStep = -1;
-    filterStep = stride;
-    let shifted = phase + vec2i(params.padTop, params.padLeft);
-    firstTap = shifted % stride;
-    offset = shifted / stride;
-    taps = (kernel - firstTap + stride - 1) / stride;
-  }
-  let size = (vec2i(vec2u(params.outputHeight, params.outputWidth)) - phase + outStep - 1) / outStep;
-  let pixels = i32(params.batch) * size.x * size.y;
+#include phase
   let start = i32(group.y * groups.x + group.x) * PIXELS;
   if (start >= pixels) {
     return;

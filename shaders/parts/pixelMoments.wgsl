@@ -1,5 +1,5 @@
-  // Moments of the sums aPIXEL_VECTOR as they are stored, of the first `remaining` of PIXELS pixels: count, mean and squared distances
-  // from it, as batchNorm2d merges them. Sums are taken from a value of the channel, since a mean far from 0 would round them.
+  // Moments of the sums aPIXEL_VECTOR as they are stored (but that Mesa leaves a rounding to f16 out), of the first `remaining` of PIXELS
+  // pixels: count, mean and squared distances from it, as batchNorm2d merges them. Sums are taken from a value of the channel, since a mean far from 0 would round them.
   let inside = min(remaining, ${PIXELS});
   let count = f32(inside);
 #for v in 0..VECTORS
