@@ -3,7 +3,8 @@ import type { SplitName } from '../../data/dataset.js';
 import type { PhotoScores } from '../evaluation.js';
 
 /** What people call a split. */
-export const splitWord = (split: SplitName): string => ({ train: 'training', valid: 'validation', test: 'test' })[split];
+export const splitWord = (split: SplitName): string =>
+  ({ train: 'training', valid: 'validation', test: 'test' })[split];
 
 /** Photos of a group, in the order of their Dice. */
 export interface CaseGroup<T> {
