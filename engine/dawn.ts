@@ -21,8 +21,9 @@ export interface OpenOptions {
   exactTimestamps?: boolean;
 }
 
-// Dawn aborts the process when the object from create() is collected while a device is in use, so it stays reachable.
-const keep = globalThis as { trimapDawn?: GPU[] };
+// By flags. Dawn aborts the process when the object from create() is collected while a device is in use, so it stays reachable; and it
+// prints its warnings about an adapter's limits once for each.
+const keep = globalThis as { trimapInstances?: Map<string, GPU> };
 
 const shaders = new Map<string, string>();
 
@@ -123,9 +124,11 @@ function prepareDriver(): void {
 }
 
 async function requestAdapter(flags: string[]): Promise<GPUAdapter | null> {
-  if (!keep.trimapDawn) prepareDriver();
-  const gpu = create(flags);
-  (keep.trimapDawn ??= []).push(gpu);
+  if (!keep.trimapInstances) prepareDriver();
+  const instances = (keep.trimapInstances ??= new Map());
+  const key = flags.join(' ');
+  const gpu: GPU = instances.get(key) ?? create(flags);
+  instances.set(key, gpu);
   return gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
 }
 
