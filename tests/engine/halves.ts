@@ -1,12 +1,13 @@
 /** Ops on images that are stored as f16: PyTorch's values within what rounding to 11 bits allows, and loud errors. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Device } from '../../engine/device.js';
 import { Graph } from '../../engine/graph.js';
 import { add } from '../../engine/ops/add.js';
 import { cast } from '../../engine/ops/cast.js';
 import { sigmoid } from '../../engine/ops/sigmoid.js';
 import { Plan } from '../../engine/plan.js';
-import { convolutionDevices, matrixDevice } from '../helpers/convolution.js';
+import { convolutionFamilies, matrixFamily, on } from '../helpers/convolution.js';
 import { testDevice } from '../helpers/device.js';
 import { checkOpCase, goldenCases } from '../helpers/golden.js';
 
@@ -31,16 +32,21 @@ for (const [op, rule] of Object.entries(rules)) {
     test(`golden ${golden.name}`, () => checkOpCase(device, golden, { dtype: 'f16', rule }));
   }
 }
-const units = await matrixDevice();
-for (const some of [...(await convolutionDevices()), ...(units ? [units] : [])]) {
-  const all = [...goldenCases('conv2d'), ...goldenCases('conv_transpose2d')];
-  // What is new in f16 are loads and stores; a few cases have all of another family's.
-  const chosen = some === device ? all : all.filter(({ name }) => /k3s1p1-n2|k3s2p1op1/.test(name));
-  for (const golden of chosen) {
-    const name = `golden ${golden.name}, ${some.traits.kernels}`;
-    test(name, () => checkOpCase(some, golden, { dtype: 'f16', rule: close }));
+const convolutions = [...goldenCases('conv2d'), ...goldenCases('conv_transpose2d')];
+// What is new in f16 are loads and stores; a few cases have all of another family's.
+const few = convolutions.filter(({ name }) => /k3s1p1-n2|k3s2p1op1/.test(name));
+for (const family of await convolutionFamilies()) {
+  for (const golden of family.device === device ? convolutions : few) {
+    const check = (some: Device) => checkOpCase(some, golden, { dtype: 'f16', rule: close });
+    test(`golden ${golden.name}, ${family.kernels}`, () => on(family, check));
   }
 }
+
+const matrix = await matrixFamily();
+test('golden convolutions, matrix', () =>
+  on(matrix, async (some) => {
+    for (const golden of convolutions) await checkOpCase(some, golden, { dtype: 'f16', rule: close });
+  }));
 
 test('the host writes f16 where an input is f16', async () => {
   const graph = new Graph();

@@ -9,6 +9,7 @@ import { conv2d } from '../../engine/ops/conv2d.js';
 import { convTranspose2d } from '../../engine/ops/convTranspose2d.js';
 import { testDevice } from './device.js';
 import { evaluate, type Given, normal } from './run.js';
+import { skip } from './skip.js';
 
 export interface ConvolutionCase {
   op: 'conv2d' | 'convTranspose2d';
@@ -131,23 +132,39 @@ export async function checkConvolution(device: Device, c: ConvolutionCase, dtype
   }
 }
 
-/** A device for each family of kernels that the adapter can run, of f32 images; the default device stands for its own. */
-export async function convolutionDevices(): Promise<Device[]> {
-  const first = await testDevice();
-  const families = (['plain', 'tiled', 'subgroup'] as const).filter((kernels) => kernels !== first.traits.kernels);
-  const others = await Promise.all(families.map(deviceOf));
-  return [first, ...others.filter((device) => device !== undefined)];
+/** Kernels that tests run, and the adapter's device with them where it can. */
+export interface Family {
+  readonly kernels: KernelFamily;
+  readonly device?: Device;
+  /** Why there is no device. */
+  readonly missing: string;
 }
 
-/** The adapter's matrix units, which take f16 images alone; undefined where it has none, which the log says. */
-export const matrixDevice = (): Promise<Device | undefined> => deviceOf('matrix');
+/** The kernels of f32 images, the adapter's own first. */
+export async function convolutionFamilies(): Promise<Family[]> {
+  const { kernels: own } = (await testDevice()).traits;
+  const others = (['plain', 'tiled', 'subgroup'] as const).filter((kernels) => kernels !== own);
+  return [await familyOf(own), ...(await Promise.all(others.map(familyOf)))];
+}
 
-const deviceOf = (kernels: KernelFamily): Promise<Device | undefined> =>
-  testDevice(kernels).catch((error: Error) => {
+/** Matrix units, which take f16 images alone. */
+export const matrixFamily = (): Promise<Family> => familyOf('matrix');
+
+async function familyOf(kernels: KernelFamily): Promise<Family> {
+  const first = await testDevice();
+  try {
+    return { kernels, device: kernels === first.traits.kernels ? first : await testDevice(kernels), missing: '' };
+  } catch (error) {
     if (!(error instanceof DeviceError)) throw error;
-    console.log(`${kernels} kernels are not tested: ${error.message}`);
-    return undefined;
-  });
+    return { kernels, missing: error.message };
+  }
+}
+
+/** A test on one of them. */
+export async function on({ device, missing }: Family, check: (device: Device) => Promise<void>): Promise<void> {
+  if (!device) return skip(missing);
+  await check(device);
+}
 
 /** The same adapter with a smaller storage binding, so that batches are split. */
 export function withBindingLimit(device: Device, maxBindingBytes: number): Device {

@@ -8,7 +8,7 @@ import { Random } from '../../engine/random.js';
 import { Variables } from '../../engine/variables.js';
 import { EvaluationStep } from '../../nets/evaluationStep.js';
 import { type StepResult, type TrainingSettings, TrainingStep } from '../../nets/trainingStep.js';
-import { matrixDevice } from '../helpers/convolution.js';
+import { matrixFamily, on } from '../helpers/convolution.js';
 import { testDevice } from '../helpers/device.js';
 
 const device = await testDevice();
@@ -73,11 +73,9 @@ const largest = (values: ArrayLike<number>) => Array.from(values).reduce((most, 
  */
 const SEEDS = [3, 4, 5];
 
-const units = await matrixDevice();
-for (const [net, on] of (['unet', 'resnet34-unet'] as const).flatMap((net) =>
-  [device, ...(units ? [units] : [])].map((on) => [net, on] as const),
-)) {
-  test(`${net}, ${on.traits.kernels} kernels: a few steps are those of f32 but for rounding`, async () => {
+const checkAgainstSingle =
+  (net: 'unet' | 'resnet34-unet') =>
+  async (on: Device): Promise<void> => {
     const norms: number[][] = [];
     const logits: number[] = [];
     for (const seed of SEEDS) {
@@ -107,7 +105,13 @@ for (const [net, on] of (['unet', 'resnet34-unet'] as const).flatMap((net) =>
       logits.every((off) => off <= 0.05),
       all,
     );
-  });
+  };
+
+const matrix = await matrixFamily();
+for (const net of ['unet', 'resnet34-unet'] as const) {
+  const check = checkAgainstSingle(net);
+  test(`${net}: a few steps are those of f32 but for rounding`, () => check(device));
+  test(`${net}: and so they are on matrix units`, () => on(matrix, check));
 }
 
 test('the same bits in every run', async () => {

@@ -10,20 +10,23 @@ import { conv2d, conv2dOp } from '../../engine/ops/conv2d.js';
 import { specialise } from '../../engine/wgsl.js';
 import {
   checkConvolution,
-  convolutionDevices,
   type ConvolutionCase,
-  matrixDevice,
+  convolutionFamilies,
+  matrixFamily,
+  on,
   run,
   withBindingLimit,
 } from '../helpers/convolution.js';
+import { testDevice } from '../helpers/device.js';
 import { checkOpCase, goldenCases } from '../helpers/golden.js';
 import { checkGradients, normal } from '../helpers/run.js';
 
 // Kept reachable: Dawn ends the process when it is collected while a device is in use.
 const gpu = create(['backend=null']);
-const devices = await convolutionDevices();
-const [device] = devices;
-const units = await matrixDevice();
+const device = await testDevice();
+const families = await convolutionFamilies();
+const devices = families.flatMap(({ device }) => device ?? []);
+const matrix = await matrixFamily();
 const test = suite('conv2d');
 
 for (const golden of goldenCases('conv2d')) test(`golden ${golden.name}`, () => checkOpCase(device, golden));
@@ -68,12 +71,15 @@ const cases: Record<string, ConvolutionCase> = {
     bias: true,
   },
 };
-for (const some of devices) {
+for (const family of families) {
   for (const [name, c] of Object.entries(cases))
-    test(`${some.traits.kernels}: ${name}`, () => checkConvolution(some, c));
+    test(`${family.kernels}: ${name}`, () => on(family, (device) => checkConvolution(device, c)));
 }
-for (const [name, c] of Object.entries(units ? cases : {}))
-  test(`matrix: ${name}`, () => checkConvolution(units!, c, 'f16'));
+
+test('matrix: all of these', () =>
+  on(matrix, async (device) => {
+    for (const c of Object.values(cases)) await checkConvolution(device, c, 'f16');
+  }));
 
 test('every tile of the tiled kernel compiles within the limits that WebGPU promises', async () => {
   // llvmpipe takes ten seconds and more for each, so the driver is left out.
@@ -112,10 +118,6 @@ test('a batch larger than a binding is split', async () => {
     await checkConvolution(withBindingLimit(some, 4096), head);
     await checkConvolution(withBindingLimit(some, 4096), wide);
   }
-  if (units) {
-    const many: ConvolutionCase = { op, x: [5, 9, 8, 8], out: 10, kernel: [3, 3], padding: 1, bias: true };
-    await checkConvolution(withBindingLimit(units, 4096), many, 'f16');
-  }
   const graph = new Graph();
   const y = conv2d(graph.input('x', [5, 3, 8, 8]), graph.input('w', [5, 3, 3, 3], 'filter'), undefined, { padding: 1 });
   const to = new Lowering(withBindingLimit(device, 4096).traits, 'y');
@@ -129,9 +131,14 @@ test('the same bits in every run', async () => {
     const [first, second] = [await run(some, c), await run(some, c)];
     for (const pass of ['y', 'dx', 'dw', 'db'] as const) assert.equal(second[pass], first[pass]);
   }
-  const many: ConvolutionCase = { ...c, x: [2, 9, 40, 40], out: 37 };
-  if (units) assert.equal(await run(units, many, 'f16'), await run(units, many, 'f16'));
 });
+
+test('matrix: a batch larger than a binding is split, and every run gives the same bits', () =>
+  on(matrix, async (device) => {
+    const many: ConvolutionCase = { op, x: [5, 9, 8, 8], out: 37, kernel: [3, 3], padding: 1, bias: true };
+    await checkConvolution(withBindingLimit(device, 16384), many, 'f16');
+    assert.equal(await run(device, many, 'f16'), await run(device, many, 'f16'));
+  }));
 
 test('the kernel follows from shapes and adapter', () => {
   const cpu = { ...device.traits, kernels: 'subgroup' as const, subgroupSize: 8, maxWorkgroups: 65535 };

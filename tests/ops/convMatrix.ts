@@ -11,7 +11,7 @@ import { cast } from '../../engine/ops/cast.js';
 import { conv2d } from '../../engine/ops/conv2d.js';
 import { isMatrix } from '../../engine/ops/convMatrix.js';
 import { type Constants, specialise } from '../../engine/wgsl.js';
-import { checkConvolution, type ConvolutionCase, matrixDevice } from '../helpers/convolution.js';
+import { checkConvolution, type ConvolutionCase, matrixFamily, on } from '../helpers/convolution.js';
 import { testDevice } from '../helpers/device.js';
 
 const device = await testDevice();
@@ -86,21 +86,20 @@ test('every form compiles for every shape of matrices that adapters list, within
   nothing.destroy();
 });
 
-const units = await matrixDevice();
-if (units) {
-  const op = 'conv2d';
-  const cases: Record<string, ConvolutionCase> = {
-    'a tile and a channel': { op, x: [2, 33, 9, 15], out: 65, kernel: [3, 3], padding: 1, bias: true },
-    'several tiles': { op, x: [2, 72, 19, 17], out: 136, kernel: [3, 3], padding: 1 },
-    'a stride': { op, x: [1, 40, 12, 13], out: 35, kernel: [3, 3], stride: 2, padding: 1, bias: true },
-    transposed: { op: 'convTranspose2d', x: [2, 41, 5, 7], out: 66, kernel: [2, 2], stride: 2, bias: true },
-  };
-  for (const place of [1, 2]) {
-    const some = units.withHabits({ choose: formAt(place) });
-    for (const [name, c] of Object.entries(cases)) {
-      test(`form ${place + 1} of the matrix kernels: ${name}`, () => checkConvolution(some, c, 'f16'));
-    }
-  }
+const matrix = await matrixFamily();
+for (const place of [1, 2]) {
+  test(`form ${place + 1} of the kernels computes what plain sums do`, () =>
+    on(matrix, async (device) => {
+      const some = device.withHabits({ choose: formAt(place) });
+      const cases: ConvolutionCase[] = [
+        // A tile and a channel, several tiles, a stride, and phases.
+        { op: 'conv2d', x: [2, 33, 9, 15], out: 65, kernel: [3, 3], padding: 1, bias: true },
+        { op: 'conv2d', x: [2, 72, 19, 17], out: 136, kernel: [3, 3], padding: 1 },
+        { op: 'conv2d', x: [1, 40, 12, 13], out: 35, kernel: [3, 3], stride: 2, padding: 1, bias: true },
+        { op: 'convTranspose2d', x: [2, 41, 5, 7], out: 66, kernel: [2, 2], stride: 2, bias: true },
+      ];
+      for (const c of cases) await checkConvolution(some, c, 'f16');
+    }));
 }
 
 test('their ceiling is measured where they are', async () => {
@@ -138,7 +137,8 @@ test('the largest product of f16 into f32 is taken', () => {
 });
 
 test('only where the adapter has them, for f16 and enough channels', () => {
-  assert.throws(() => device.withKernels('matrix'), /has no matrix units that multiply f16 into f32, or hides them/);
+  const without = Object.assign(Object.create(device) as Device, { traits: { ...device.traits, matrix: undefined } });
+  assert.throws(() => without.withKernels('matrix'), /has no matrix units that multiply f16 into f32, or hides them/);
   const graph = new Graph();
   const image = (channels: number) => graph.input('x', [1, channels, 8, 8]);
   const half = (channels: number) => cast(image(channels), 'f16');

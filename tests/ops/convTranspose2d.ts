@@ -5,18 +5,21 @@ import type { Layout } from '../../engine/layout.js';
 import { convTranspose2d } from '../../engine/ops/convTranspose2d.js';
 import {
   checkConvolution,
-  convolutionDevices,
   type ConvolutionCase,
-  matrixDevice,
+  convolutionFamilies,
+  matrixFamily,
+  on,
   run,
   withBindingLimit,
 } from '../helpers/convolution.js';
+import { testDevice } from '../helpers/device.js';
 import { checkOpCase, goldenCases } from '../helpers/golden.js';
 import { checkGradients, normal } from '../helpers/run.js';
 
-const devices = await convolutionDevices();
-const [device] = devices;
-const units = await matrixDevice();
+const device = await testDevice();
+const families = await convolutionFamilies();
+const devices = families.flatMap(({ device }) => device ?? []);
+const matrix = await matrixFamily();
 const test = suite('convTranspose2d');
 
 for (const golden of goldenCases('conv_transpose2d')) test(`golden ${golden.name}`, () => checkOpCase(device, golden));
@@ -49,12 +52,15 @@ const cases: Record<string, ConvolutionCase> = {
     bias: true,
   },
 };
-for (const some of devices) {
+for (const family of families) {
   for (const [name, c] of Object.entries(cases))
-    test(`${some.traits.kernels}: ${name}`, () => checkConvolution(some, c));
+    test(`${family.kernels}: ${name}`, () => on(family, (device) => checkConvolution(device, c)));
 }
-for (const [name, c] of Object.entries(units ? cases : {}))
-  test(`matrix: ${name}`, () => checkConvolution(units!, c, 'f16'));
+
+test('matrix: all of these', () =>
+  on(matrix, async (device) => {
+    for (const c of Object.values(cases)) await checkConvolution(device, c, 'f16');
+  }));
 
 test('gradients by finite differences', async () => {
   const given = {
