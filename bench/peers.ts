@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readSafetensors } from '../data/safetensors.js';
 import { DeviceError } from '../engine/device.js';
+import type { Dtype } from '../engine/layout.js';
 import { relativeError } from '../engine/isolate.js';
 import { SettingsError } from '../engine/settings.js';
 import { median, type Rounds } from '../engine/timing.js';
@@ -25,6 +26,8 @@ export interface PeerOptions extends PeerSizes, Rounds {
   install?: boolean;
   /** The interpreter that is asked for PyTorch. */
   python: string;
+  /** f16: trimap also with images in f16. */
+  precision: Dtype;
 }
 
 /** Sources of the engines that are not compiled. */
@@ -53,10 +56,13 @@ function install(say: (line: string) => void): void {
 type Started = EngineProcess & { hello: Hello };
 
 /** trimap first, then every peer that is there; what is not there is said. */
-async function startAll({ adapter, only = '', python }: PeerOptions, say: (line: string) => void): Promise<Started[]> {
+async function startAll(
+  { adapter = '', only = '', python, precision }: PeerOptions,
+  say: (line: string) => void,
+): Promise<Started[]> {
   const own = fileURLToPath(new URL('./peers/trimap.js', import.meta.url));
   const node = (script: string): Promise<Started> =>
-    EngineProcess.start(process.execPath, adapter ? [script, adapter] : [script]);
+    EngineProcess.start(process.execPath, [script, adapter, precision]);
   const installed = (script: string) => async (): Promise<Started> => {
     if (existsSync(join(folder, 'node_modules'))) return node(join(folder, script));
     throw new Error(`not installed; --install puts it into ${join(folder, 'node_modules')}`);

@@ -49,6 +49,7 @@ export interface PeerFlags extends BenchFlags, SizeFlags {
   only?: string;
   install?: boolean;
   python?: string;
+  precision?: Dtype;
 }
 
 const sizesOf = ({ size = 128, baseWidth = 16, batchSize = 4 }: SizeFlags) => ({ size, baseWidth, batch: batchSize });
@@ -185,10 +186,10 @@ export async function data(flags: DataFlags): Promise<number> {
 export async function peers(flags: PeerFlags): Promise<number> {
   const { benchPeers } = await import('../bench/peers.js');
   const { isChosen } = await import('../bench/kernels.js');
-  const { adapter, filter, only, install, python = 'python3', rounds = 3 } = flags;
+  const { adapter, filter, only, install, python = 'python3', precision = 'f32', rounds = 3 } = flags;
   const { before, ...rest } = withOld(flags);
   const compared = { ...rest, before: before?.filter(({ work, shape }) => isChosen(work, shape, filter)) };
-  const options = { ...sizesOf(flags), rounds, roundMs: 200, adapter, filter, only, install, python };
+  const options = { ...sizesOf(flags), rounds, roundMs: 200, adapter, filter, only, install, python, precision };
   await report(compared, [...COLUMNS, 'ratio', 'error', 'note'], (emit) =>
     benchPeers(options, emit, (line) => console.error(line)),
   );

@@ -131,6 +131,7 @@ await serve(async () => {
   };
 
   const prepareStep = (work, tensors) => {
+    if (work.net !== 'unet') throw new Error(`only the UNet is written down for it, not ${work.net}`);
     const training = work.work === 'train';
     const image = upload(tensors.get('image'));
     const target = upload(tensors.get('target'));

@@ -55,7 +55,7 @@ def synchronize():
         torch.cuda.synchronize()
 
 
-def logits_of(p, x, training):
+def logits_of(net, p, x, training):
     def norm(x, name):
         c = x.shape[1]
         mean, variance = (None, None) if training else (x.new_zeros(c).float(), x.new_ones(c).float())
@@ -66,14 +66,35 @@ def logits_of(p, x, training):
             x = F.relu(norm(F.conv2d(x, p[f"{name}.conv{i}.weight"], padding=1), f"{name}.bn{i}"))
         return x
 
+    def up(x, name):
+        return F.conv_transpose2d(x, p[f"{name}.weight"], p[f"{name}.bias"], stride=2)
+
+    def residual(x, name, stride):
+        y = F.relu(norm(F.conv2d(x, p[f"{name}.conv1.weight"], stride=stride, padding=1), f"{name}.bn1"))
+        y = norm(F.conv2d(y, p[f"{name}.conv2.weight"], padding=1), f"{name}.bn2")
+        if f"{name}.skip_conv.weight" in p:
+            x = norm(F.conv2d(x, p[f"{name}.skip_conv.weight"], stride=stride), f"{name}.skip_bn")
+        return F.relu(y + x)
+
     skips = []
-    for level in (1, 2, 3, 4):
-        skips.append(double(x, f"enc{level}"))
-        x = F.max_pool2d(skips[-1], 2)
-    x = double(x, "bottom")
-    for level in (4, 3, 2, 1):
-        up = F.conv_transpose2d(x, p[f"dec{level}.up.weight"], p[f"dec{level}.up.bias"], stride=2)
-        x = double(torch.cat([skips[level - 1], up], 1), f"dec{level}")
+    if net == "unet":
+        for level in (1, 2, 3, 4):
+            skips.append(double(x, f"enc{level}"))
+            x = F.max_pool2d(skips[-1], 2)
+        x = double(x, "bottom")
+        for level in (4, 3, 2, 1):
+            x = double(torch.cat([skips.pop(), up(x, f"dec{level}.up")], 1), f"dec{level}")
+    else:
+        skips.append(F.relu(norm(F.conv2d(x, p["stem_conv.weight"], stride=2, padding=3), "stem_bn")))
+        x = F.max_pool2d(skips[-1], 3, 2, 1)
+        for stage, count in enumerate((3, 4, 6, 3), 1):
+            for block in range(count):
+                x = residual(x, f"stage{stage}.{block}", 2 if block == 0 and stage > 1 else 1)
+            skips.append(x)
+        skips.pop()
+        for level in (4, 3, 2, 1):
+            x = double(torch.cat([up(x, f"dec{level}.up"), skips.pop()], 1), f"dec{level}")
+        x = up(x, "tail_up")
     return F.conv2d(x, p["head.weight"], p["head.bias"])
 
 
@@ -117,7 +138,7 @@ def prepare_step(work, tensors, amp):
 
         def infer():
             with torch.no_grad(), autocast:
-                return logits_of(tensors, image, False)
+                return logits_of(work["net"], tensors, image, False)
 
         return infer, infer
     for t in tensors.values():
@@ -128,7 +149,7 @@ def prepare_step(work, tensors, amp):
     def train():
         optimizer.zero_grad(set_to_none=True)
         with autocast:
-            loss = loss_of(logits_of(tensors, image, True), target)
+            loss = loss_of(logits_of(work["net"], tensors, image, True), target)
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()

@@ -113,6 +113,7 @@ await serve(async () => {
   };
 
   const prepareStep = (work, tensors) => {
+    if (work.net !== 'unet') throw new Error(`only the UNet is written down for it, not ${work.net}`);
     const training = work.work === 'train';
     const names = [...tensors.keys()].filter((name) => name !== 'image' && name !== 'target');
     const [image, target] = ['image', 'target'].map((name) => upload(tensors, name));

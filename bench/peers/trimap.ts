@@ -4,6 +4,7 @@ import { type StoredTensor, writeSafetensors } from '../../data/safetensors.js';
 import { gradients } from '../../engine/autograd.js';
 import { openDevice } from '../../engine/dawn.js';
 import type { Device } from '../../engine/device.js';
+import type { Dtype } from '../../engine/layout.js';
 import { Graph } from '../../engine/graph.js';
 import { elementCount, type Shape } from '../../engine/layout.js';
 import { conv2d } from '../../engine/ops/conv2d.js';
@@ -28,7 +29,7 @@ function drawn(name: string, shape: Shape): StoredTensor {
   );
 }
 
-async function prepareConvolution(device: Device, work: ConvolutionWork, inputs: string): Promise<Job> {
+async function prepareConvolution(device: Device, work: ConvolutionWork, inputs: string, dtype: Dtype): Promise<Job> {
   const { batch, input, output, size, outputSize, kernel, stride, padding } = work;
   const transposed = work.work === 'convTranspose2d';
   const tensors = new Map([
@@ -38,10 +39,10 @@ async function prepareConvolution(device: Device, work: ConvolutionWork, inputs:
   ]);
   writeSafetensors(inputs, tensors);
   const graph = new Graph();
-  const x = graph.input('x', tensors.get('x')!.shape);
+  const x = graph.input('x', tensors.get('x')!.shape, 'image', dtype);
   const w = graph.input('w', tensors.get('w')!.shape, transposed ? 'transposedFilter' : 'filter');
   const y = (transposed ? convTranspose2d : conv2d)(x, w, undefined, { stride, padding });
-  const dy = graph.input('dy', y.shape);
+  const dy = graph.input('dy', y.shape, 'image', dtype);
   const asked = work.pass === 'forward' ? y : gradients([y], [dy], [work.pass === 'input gradient' ? x : w])[0]!;
   const plan = await Plan.compile(device, graph, { outputs: [asked] });
   // The plan has no place for what its pass does not read.
@@ -85,12 +86,12 @@ function drawPhotos({ batch, size }: StepWork) {
   };
 }
 
-async function prepareStep(device: Device, work: StepWork, inputs: string): Promise<Job> {
+async function prepareStep(device: Device, work: StepWork, inputs: string, precision: Dtype): Promise<Job> {
   const { pixels, tensors } = drawPhotos(work);
   const one = identityAugmentation();
   const parameters = Float32Array.from({ length: work.batch * one.length }, (_, i) => one[i % one.length]);
   // No clipping: not every library has it.
-  const settings = { ...stepSettings('unet', { ...work, precision: 'f32' }), clipNorm: undefined };
+  const settings = { ...stepSettings(work.net, { ...work, precision }), clipNorm: undefined };
   const variables = new Variables(device);
   const Step = work.work === 'train' ? TrainingStep : EvaluationStep;
   const step = await Step.compile(device, variables, settings);
@@ -124,13 +125,22 @@ async function prepareStep(device: Device, work: StepWork, inputs: string): Prom
   };
 }
 
+const [, , adapter, precision] = process.argv;
+
 await serve(async () => {
-  const device = await openDevice({ adapter: process.argv[2] });
+  const device = await openDevice({ adapter });
+  const halves = precision === 'f16' ? await openDevice({ adapter, precision }) : undefined;
   return {
     name: 'trimap',
     adapter: device.description,
-    modes: [{ name: '', tolerance: 0 }],
-    prepare: (work, inputs) =>
-      isStep(work) ? prepareStep(device, work, inputs) : prepareConvolution(device, work, inputs),
+    // What PyTorch's AMP is allowed.
+    modes: [{ name: '', tolerance: 0 }, ...(halves ? [{ name: 'f16', tolerance: 3e-2 }] : [])],
+    async prepare(work, inputs, mode) {
+      const [on, dtype] = mode === 0 ? [device, 'f32' as const] : [halves!, 'f16' as const];
+      const job = await (isStep(work)
+        ? prepareStep(on, work, inputs, dtype)
+        : prepareConvolution(on, work, inputs, dtype));
+      return mode === 0 ? job : { ...job, note: `${on.traits.kernels} convolutions` };
+    },
   };
 });

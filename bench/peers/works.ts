@@ -19,11 +19,12 @@ export interface ConvolutionWork {
 }
 
 /**
- * Report 3's UNet. Training: BCE of the logits plus soft Dice of each image (1 - (2 sum(pt) + 1) / (sum(p) + sum(t) + 1),
+ * Report 3's nets. Training: BCE of the logits plus soft Dice of each image (1 - (2 sum(pt) + 1) / (sum(p) + sum(t) + 1),
  * averaged), Adam with PyTorch's constants. Inference: logits with running statistics.
  */
 export interface StepWork {
   work: 'train' | 'infer';
+  net: 'unet' | 'resnet34-unet';
   baseWidth: number;
   size: number;
   batch: number;
@@ -43,7 +44,7 @@ export interface PeerSizes {
   batch: number;
 }
 
-/** The convolution that the figures of other engines are known for, some of both nets' own, and the UNet's steps. */
+/** The convolution that the figures of other engines are known for, some of both nets' own, and the nets' steps. */
 export function peerWorks({ size, baseWidth, batch }: PeerSizes): PeerWork[] {
   const conv = (input: number, output: number, pixels: number, kernel = 3, stride = 1, images = batch) =>
     ({
@@ -77,14 +78,15 @@ export function peerWorks({ size, baseWidth, batch }: PeerSizes): PeerWork[] {
       // Nobody asks for the gradient of the photos.
       passes.filter((pass) => shape.kernel !== 7 || pass !== 'input gradient').map((pass) => ({ ...shape, pass })),
     ),
-    { work: 'train', size, baseWidth, batch },
-    { work: 'infer', size, baseWidth, batch },
+    ...(['unet', 'resnet34-unet'] as const).flatMap((net) =>
+      (['train', 'infer'] as const).map((work) => ({ work, net, size, baseWidth, batch })),
+    ),
   ];
 }
 
 /** As `bench kernels` and `bench step` have it, so that rows can be looked up there. */
 export function shapeOfWork(work: PeerWork): string {
-  if (isStep(work)) return `unet width ${work.baseWidth} ${work.size}x${work.size} batch ${work.batch}`;
+  if (isStep(work)) return `${work.net} width ${work.baseWidth} ${work.size}x${work.size} batch ${work.batch}`;
   const { batch, input, output, kernel, stride, padding } = work;
   const [from, to] = work.work === 'conv2d' ? [input, output] : [output, input];
   const small = Math.min(work.size, work.outputSize);

@@ -75,7 +75,7 @@ const data = command({
 
 const peers = command({
   name: 'peers',
-  describe: 'convolutions and UNet steps beside TensorFlow.js, jax-js (WebGPU, same adapter) and PyTorch',
+  describe: 'convolutions and steps of both nets beside TensorFlow.js, jax-js (WebGPU, same adapter) and PyTorch',
   example: ['bench peers --install --filter train', 'a training step on every engine; installs two of them first'],
   flags: {
     filter: flag('only works with this word in their name or shape', text('--filter')),
@@ -85,6 +85,7 @@ const peers = command({
       boolean: true,
     },
     python: flag('interpreter that is asked for PyTorch [python3]', text('--python')),
+    precision: flag('f16: trimap also with images in f16 [f32]', oneOf('--precision', ['f32', 'f16'])),
     ...sizes,
     ...measuring,
     rounds: flag('how often each work is timed [3]', wholeNumber('--rounds', 1)),

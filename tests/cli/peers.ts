@@ -9,7 +9,9 @@ import { amountOf, nameOfWork, peerWorks, shapeOfWork } from '../../bench/peers/
 import type { Row } from '../../bench/rows.js';
 import { trimap } from '../helpers/cli.js';
 import { inDirectory } from '../helpers/data.js';
+import { testDevice } from '../helpers/device.js';
 
+const halves = (await testDevice()).gpu.features.has('shader-f16');
 const test = suite('cli/peers');
 
 /** Writes an interpreter that speaks the protocol; its result is x, which no convolution of the list gives. */
@@ -50,6 +52,7 @@ test('works: names, shapes and amounts', () => {
   assert.ok(names.includes('convTranspose2d forward N4 128->256 8x8 k2 s2 p0'));
   assert.ok(names.includes('conv2d filter gradient N4 3->16 64x64 k7 s2 p3'));
   assert.not.ok(names.includes('conv2d input gradient N4 3->16 64x64 k7 s2 p3'));
+  assert.ok(names.includes('train resnet34-unet width 16 128x128 batch 4'));
   assert.equal(amountOf(works.at(-1)!), { amount: 4, unit: 'images/s' });
 });
 
@@ -66,6 +69,7 @@ test('wrong values are marked, what an engine cannot is said', () =>
       'pytorch',
       '--python',
       fakePython(directory),
+      ...(halves ? ['--precision', 'f16'] : []),
       '--json',
     ];
     const { code, stdout, stderr } = await trimap(directory, args);
@@ -80,6 +84,13 @@ test('wrong values are marked, what an engine cannot is said', () =>
       ['conv2d forward', 'conv2d input gradient', 'conv2d filter gradient'],
     );
     assert.ok(own.every(({ ratio, wrong, value }) => ratio === 1 && wrong === false && value > 0));
+    const half = rows.filter(({ variant }) => variant === 'trimap, f16');
+    assert.is(half.length, halves ? 3 : 0);
+    for (const { wrong, error, note } of half) {
+      assert.is(wrong, false);
+      assert.ok((error as number) > 0, 'it was f32 again');
+      assert.match(note as string, / convolutions$/);
+    }
     const fake = rows.filter(({ variant }) => variant.startsWith('fake'));
     assert.ok(
       isDeepStrictEqual(
