@@ -168,7 +168,7 @@ async function compileTimes(
   const before = CACHE_VARIABLES.map((name) => process.env[name]);
   CACHE_VARIABLES.forEach((name) => (process.env[name] = folder));
   const once = async (): Promise<number> => {
-    const opened = await openDevice({ adapter: options.adapter, precision: options.precision });
+    const opened = await openDevice({ adapter: options.adapter, precision: options.precision, ownDriver: true });
     const device = opened.withHabits({ choose });
     const settings = settingsOf(options);
     const variables = new Variables(device);

@@ -19,6 +19,8 @@ export interface OpenOptions {
   precision?: Dtype;
   /** Timestamps as fine as the adapter has them; Dawn otherwise rounds them to 0.1 ms. For benchmarks. */
   exactTimestamps?: boolean;
+  /** A driver loaded for this device alone, which reads its variables of the environment anew. For benchmarks. */
+  ownDriver?: boolean;
 }
 
 // By flags. Dawn aborts the process when the object from create() is collected while a device is in use, so it stays reachable; and it
@@ -123,37 +125,47 @@ function prepareDriver(): void {
   }
 }
 
-async function requestAdapter(flags: string[]): Promise<GPUAdapter | null> {
+/** @param own one that nobody else has, nor gets */
+function instanceWith(flags: string[], own = false): GPU {
   if (!keep.trimapInstances) prepareDriver();
   const instances = (keep.trimapInstances ??= new Map());
-  const key = flags.join(' ');
+  const key = own ? `own ${instances.size}` : flags.join(' ');
   const gpu: GPU = instances.get(key) ?? create(flags);
   instances.set(key, gpu);
-  return gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
+  return gpu;
 }
+
+const requestAdapter = (gpu: GPU): Promise<GPUAdapter | null> =>
+  gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
 
 /**
  * The adapter, and a way to get it once more, since each gives one device; WebGPU's globals are set.
  * @throws DeviceError when there is no adapter, or none of the given name
  */
-export async function findAdapter({ adapter: wanted, precision, exactTimestamps }: OpenOptions = {}) {
+export async function findAdapter({ adapter: wanted, precision, exactTimestamps, ownDriver }: OpenOptions = {}) {
   for (const [name, value] of Object.entries(globals)) {
     if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
   // Dawn compares with the driver's own name of each adapter; what `trimap info` shows is compared here.
   // Dawn hides matrix units, and f16 of NVIDIA's drivers, unless asked.
-  const features = precision === 'f16' ? ['enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia'] : [];
-  const flags = [...features, ...(exactTimestamps ? ['disable-dawn-features=timestamp_quantization'] : [])];
-  const named = wanted ? await requestAdapter([`adapter=${wanted}`, ...flags]) : null;
-  const adapter = named ?? (await requestAdapter(flags));
+  const flags = [
+    ...(precision === 'f16' ? ['enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia'] : []),
+    ...(exactTimestamps ? ['disable-dawn-features=timestamp_quantization'] : []),
+  ];
+  let gpu = instanceWith(wanted ? [`adapter=${wanted}`, ...flags] : flags, ownDriver);
+  let adapter = await requestAdapter(gpu);
+  const named = adapter !== null;
+  if (wanted && !named) {
+    gpu = instanceWith(flags, ownDriver);
+    adapter = await requestAdapter(gpu);
+  }
   if (!adapter)
     throw new DeviceError('no WebGPU adapter found; `node cli/setup.mjs` installs a software one, or says how');
   const found = describe(adapter.info);
   if (wanted && !named && !found.toLowerCase().includes(wanted.toLowerCase())) {
     throw new DeviceError(`no WebGPU adapter matches --adapter ${wanted}; without the flag "${found}" is used`);
   }
-  const another = () => requestAdapter(named ? [`adapter=${wanted}`, ...features] : features);
-  return { adapter, name: found, another };
+  return { adapter, name: found, another: () => requestAdapter(gpu) };
 }
 
 /**

@@ -1,10 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { readdirSync } from 'node:fs';
 import { driverEnvironment, openDevice } from '../../engine/dawn.js';
 import { Graph } from '../../engine/graph.js';
 import { relu } from '../../engine/ops/relu.js';
 import { Plan } from '../../engine/plan.js';
+import { inDirectory } from '../helpers/data.js';
 import { testDevice } from '../helpers/device.js';
+import { skip } from '../helpers/skip.js';
 
 const device = await testDevice();
 const test = suite('device');
@@ -68,5 +71,26 @@ test('the software driver gets vectors of 512 bits where the processor takes the
   assert.match(narrow.MESA_SHADER_CACHE_DIR, /mine.vectors-of-256$/);
   assert.equal(driverEnvironment(narrow, intel, '/c'), narrow, 'a child of ours');
 });
+
+test('a driver of its own finds its cache where the environment says so by then', () =>
+  inDirectory(async (directory) => {
+    const before = process.env.MESA_SHADER_CACHE_DIR;
+    if (!/llvmpipe/.test(device.platform.name)) return skip('the adapter is not llvmpipe, whose cache this looks for');
+    process.env.MESA_SHADER_CACHE_DIR = directory;
+    const other = await openDevice({ ownDriver: true });
+    try {
+      const graph = new Graph();
+      const x = graph.input('x', [1, 1, 1, 1]);
+      const plan = await Plan.compile(other, graph, { outputs: [relu(x)] });
+      plan.run();
+      await other.wait(other.gpu.queue.onSubmittedWorkDone());
+      assert.ok(readdirSync(directory).length > 0);
+      plan.destroy();
+    } finally {
+      other.close();
+      if (before === undefined) delete process.env.MESA_SHADER_CACHE_DIR;
+      else process.env.MESA_SHADER_CACHE_DIR = before;
+    }
+  }));
 
 test.run();
