@@ -21,12 +21,13 @@ export const settings: TrainingSettings = {
 };
 
 /** Noise with a bright rectangle and its mask. */
-export function photos(batch: number): Uint8Array<ArrayBuffer> {
+export function photos(batch: number, size = SIZE): Uint8Array<ArrayBuffer> {
   const random = new Random('photos');
-  const pixels = new Uint8Array(batch * SIZE * SIZE * 4);
+  const pixels = new Uint8Array(batch * size * size * 4);
+  const unit = size / 16;
   for (let i = 0; i < pixels.length; i += 4) {
-    const p = (i / 4) % (SIZE * SIZE);
-    const inside = p % SIZE > 4 && p % SIZE < 11 && p > 5 * SIZE;
+    const p = (i / 4) % (size * size);
+    const inside = p % size > 4 * unit && p % size < 11 * unit && p > 5 * unit * size;
     for (let c = 0; c < 3; c++) pixels[i + c] = random.integer(120) + (inside ? 100 : 0);
     pixels[i + 3] = inside ? 1 : 0;
   }

@@ -1,15 +1,14 @@
 // Training with f16 against training with f32: nearly the same numbers, the same bits in every run, less memory.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { augmentationFloats, identityAugmentation } from '../../data/augment.js';
 import type { Device } from '../../engine/device.js';
 import type { LossScaleState } from '../../engine/lossScale.js';
-import { Random } from '../../engine/random.js';
 import { Variables } from '../../engine/variables.js';
 import { EvaluationStep } from '../../nets/evaluationStep.js';
 import { type StepResult, type TrainingSettings, TrainingStep } from '../../nets/trainingStep.js';
 import { matrixFamily, on } from '../helpers/convolution.js';
 import { testDevice } from '../helpers/device.js';
+import { photos, plain } from '../helpers/training.js';
 
 const device = await testDevice();
 const test = suite('precision');
@@ -28,18 +27,8 @@ const settings: TrainingSettings = {
   clipNorm: 1,
 };
 
-const random = new Random('photos');
-const pixels = new Uint8Array(BATCH * SIZE * SIZE * 4);
-for (let i = 0; i < pixels.length; i += 4) {
-  const p = (i / 4) % (SIZE * SIZE);
-  const inside = p % SIZE > 16 && p % SIZE < 44 && p > 20 * SIZE;
-  for (let c = 0; c < 3; c++) pixels[i + c] = random.integer(120) + (inside ? 100 : 0);
-  pixels[i + 3] = inside ? 1 : 0;
-}
-const unchanged = Float32Array.from(
-  { length: BATCH * augmentationFloats },
-  (_, i) => identityAugmentation()[i % augmentationFloats],
-);
+const pixels = photos(BATCH, SIZE);
+const unchanged = plain(BATCH);
 
 async function train(
   changes: Partial<TrainingSettings>,
