@@ -186,14 +186,16 @@ export class TrainingStep {
    * @param pixels batch * size * size * 4 bytes
    * @param parameters `augmentationFloats` numbers an image
    * @param step counts from 1 over the whole run
+   * @throws Error for a learning rate or step out of range; nothing is submitted then
    */
   run(pixels: Uint8Array, parameters: Float32Array, learningRate: number, step: number): void {
     const { plan, updatePlan, microBatches: parts, optimizer, settings } = this;
     const { inputs, dropoutSeed, accumulation, hyper, emaDecay } = this.recorded;
+    const values = optimizer.hyperValues(learningRate, step);
     // Only the update reads these, and the adapter has work until then.
     const meanwhile = () => {
       const last = updatePlan ?? plan;
-      last.write(hyper, optimizer.hyperValues(learningRate, step));
+      last.write(hyper, values);
       if (emaDecay) last.write(emaDecay, [movingAverageDecay(settings.ema!, step)]);
     };
     this.countsOfParts = [];

@@ -118,6 +118,17 @@ test('a poisoned weight is found, also in micro-batches', async () => {
   }
 });
 
+test('a learning rate that is none is refused before a micro-batch is submitted', async () => {
+  const { variables, step, end } = await train({ batch: 4, microBatches: 2 }, photos(4), 1);
+  const before = await variables.read('buffers');
+  assert.throws(
+    () => step.run(photos(4), plain(4), NaN, 2),
+    /sgd: the learning rate is NaN; a number from 0 on is needed/,
+  );
+  assert.equal(await variables.read('buffers'), before);
+  end();
+});
+
 test('settings that contradict each other are refused', async () => {
   const refused = async (changes: Partial<TrainingSettings>, message: RegExp) => {
     const variables = new Variables(device);
