@@ -51,8 +51,9 @@ async function draw(
     return undefined;
   }
   const { openDevice } = await import('../../engine/dawn.js');
+  const precision = runs.some(({ settings }) => settings.precision === 'f16') ? 'f16' : 'f32';
   // An adapter that was asked for by name has to be there.
-  const device = await openDevice({ adapter });
+  const device = await openDevice({ adapter, precision });
   try {
     progress.line(`adapter: ${device.description}`);
     return await predictCases(device, runs, split, chosen, progress);

@@ -14,6 +14,7 @@ import { Evaluator, type Prediction } from '../evaluation.js';
 import type { Progress } from '../progress.js';
 import { type ComparedMask, compareMasks } from '../report/masks.js';
 import { modelSettings } from '../settings.js';
+import { asTrained } from '../tuning.js';
 import type { ComparedRun } from './comparison.js';
 
 export interface DifferentCase {
@@ -45,7 +46,8 @@ export async function predictCases(
   const predictions: Prediction[][] = [];
   for (const [i, run] of runs.entries()) {
     progress.update('predicting', i, runs.length, () => [run.name]);
-    predictions.push(await predictNamed(device, run, split, names));
+    const own = asTrained(device, run.settings, run.folder.file('best'), progress);
+    predictions.push(await predictNamed(own, run, split, names));
   }
   return names.map((name, i) => ({
     name,

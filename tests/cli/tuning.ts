@@ -1,7 +1,7 @@
 // Tuned runs: choices are kept, taken over by what goes on with a run or repeats it, and give the same bits.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Progress } from '../../cli/progress.js';
@@ -72,6 +72,19 @@ test('evaluate has the choices of the run, and its scores', async () => {
   const { loss, dice } = JSON.parse(stdout);
   const { validation } = JSON.parse(readFileSync(at('tuned', 'best.json'), 'utf8'));
   assert.equal([loss, dice], [validation.loss, validation.dice]);
+});
+
+test('compare predicts with the choices of each run', async () => {
+  const other = await trimap(directory, [...TRAIN, '-e', '1', '--seed', '7', '--run', 'other']);
+  assert.is(other.code, 0, other.stderr);
+  const { code, stdout, stderr } = await trimap(directory, ['compare', 'tuned', 'other']);
+  assert.is(code, 0, stderr);
+  assert.not.match(stdout, 'kernels:');
+  renameSync(at('tuned', 'kernels.json'), at('elsewhere.json'));
+  const without = await trimap(directory, ['compare', 'tuned', 'other']);
+  renameSync(at('elsewhere.json'), at('tuned', 'kernels.json'));
+  assert.is(without.code, 0, without.stderr);
+  assert.match(without.stdout, 'kernels: the run was tuned, but tuned/kernels.json is not there; the rule chooses');
 });
 
 test("a run's settings name the choices beside them, wherever they lie", () => {
