@@ -55,47 +55,63 @@ def synchronize():
         torch.cuda.synchronize()
 
 
-def logits_of(net, p, x, training):
-    def norm(x, name):
-        c = x.shape[1]
-        mean, variance = (None, None) if training else (x.new_zeros(c).float(), x.new_ones(c).float())
-        return F.batch_norm(x, mean, variance, p[f"{name}.weight"], p[f"{name}.bias"], training, 0.1, 1e-5)
+class Layers:
+    """What both nets are made of, on parameters of trimap's names."""
 
-    def double(x, name):
+    def __init__(self, parameters, training):
+        self.p, self.training = parameters, training
+
+    def norm(self, x, name):
+        c = x.shape[1]
+        mean, variance = (None, None) if self.training else (x.new_zeros(c).float(), x.new_ones(c).float())
+        weight, bias = self.p[f"{name}.weight"], self.p[f"{name}.bias"]
+        return F.batch_norm(x, mean, variance, weight, bias, self.training, 0.1, 1e-5)
+
+    def conv(self, x, name, stride=1):
+        weight = self.p[f"{name}.weight"]
+        return F.conv2d(x, weight, self.p.get(f"{name}.bias"), stride, (weight.shape[-1] - 1) // 2)
+
+    def up(self, x, name):
+        return F.conv_transpose2d(x, self.p[f"{name}.weight"], self.p[f"{name}.bias"], stride=2)
+
+    def double(self, x, name):
         for i in (1, 2):
-            x = F.relu(norm(F.conv2d(x, p[f"{name}.conv{i}.weight"], padding=1), f"{name}.bn{i}"))
+            x = F.relu(self.norm(self.conv(x, f"{name}.conv{i}"), f"{name}.bn{i}"))
         return x
 
-    def up(x, name):
-        return F.conv_transpose2d(x, p[f"{name}.weight"], p[f"{name}.bias"], stride=2)
-
-    def residual(x, name, stride):
-        y = F.relu(norm(F.conv2d(x, p[f"{name}.conv1.weight"], stride=stride, padding=1), f"{name}.bn1"))
-        y = norm(F.conv2d(y, p[f"{name}.conv2.weight"], padding=1), f"{name}.bn2")
-        if f"{name}.skip_conv.weight" in p:
-            x = norm(F.conv2d(x, p[f"{name}.skip_conv.weight"], stride=stride), f"{name}.skip_bn")
+    def residual(self, x, name, stride):
+        y = F.relu(self.norm(self.conv(x, f"{name}.conv1", stride), f"{name}.bn1"))
+        y = self.norm(self.conv(y, f"{name}.conv2"), f"{name}.bn2")
+        if f"{name}.skip_conv.weight" in self.p:
+            x = self.norm(self.conv(x, f"{name}.skip_conv", stride), f"{name}.skip_bn")
         return F.relu(y + x)
 
+
+def unet(net, x):
     skips = []
-    if net == "unet":
-        for level in (1, 2, 3, 4):
-            skips.append(double(x, f"enc{level}"))
-            x = F.max_pool2d(skips[-1], 2)
-        x = double(x, "bottom")
-        for level in (4, 3, 2, 1):
-            x = double(torch.cat([skips.pop(), up(x, f"dec{level}.up")], 1), f"dec{level}")
-    else:
-        skips.append(F.relu(norm(F.conv2d(x, p["stem_conv.weight"], stride=2, padding=3), "stem_bn")))
-        x = F.max_pool2d(skips[-1], 3, 2, 1)
-        for stage, count in enumerate((3, 4, 6, 3), 1):
-            for block in range(count):
-                x = residual(x, f"stage{stage}.{block}", 2 if block == 0 and stage > 1 else 1)
+    for level in (1, 2, 3, 4):
+        skips.append(net.double(x, f"enc{level}"))
+        x = F.max_pool2d(skips[-1], 2)
+    x = net.double(x, "bottom")
+    for level in (4, 3, 2, 1):
+        x = net.double(torch.cat([skips.pop(), net.up(x, f"dec{level}.up")], 1), f"dec{level}")
+    return net.conv(x, "head")
+
+
+def resnet34_unet(net, x):
+    skips = [F.relu(net.norm(net.conv(x, "stem_conv", 2), "stem_bn"))]
+    x = F.max_pool2d(skips[0], 3, 2, 1)
+    for stage, count in enumerate((3, 4, 6, 3), 1):
+        for block in range(count):
+            x = net.residual(x, f"stage{stage}.{block}", 2 if block == 0 and stage > 1 else 1)
+        if stage < 4:
             skips.append(x)
-        skips.pop()
-        for level in (4, 3, 2, 1):
-            x = double(torch.cat([up(x, f"dec{level}.up"), skips.pop()], 1), f"dec{level}")
-        x = up(x, "tail_up")
-    return F.conv2d(x, p["head.weight"], p["head.bias"])
+    for level in (4, 3, 2, 1):
+        x = net.double(torch.cat([net.up(x, f"dec{level}.up"), skips.pop()], 1), f"dec{level}")
+    return net.conv(net.up(x, "tail_up"), "head")
+
+
+NETS = {"unet": unet, "resnet34-unet": resnet34_unet}
 
 
 def loss_of(logits, target):
@@ -128,6 +144,7 @@ def prepare_convolution(work, tensors, amp):
 
 def prepare_step(work, tensors, amp):
     image, target = tensors.pop("image"), tensors.pop("target")
+    net = NETS[work["net"]]
     if amp:
         image = image.contiguous(memory_format=torch.channels_last)
         tensors = {
@@ -138,7 +155,7 @@ def prepare_step(work, tensors, amp):
 
         def infer():
             with torch.no_grad(), autocast:
-                return logits_of(work["net"], tensors, image, False)
+                return net(Layers(tensors, False), image)
 
         return infer, infer
     for t in tensors.values():
@@ -149,7 +166,7 @@ def prepare_step(work, tensors, amp):
     def train():
         optimizer.zero_grad(set_to_none=True)
         with autocast:
-            loss = loss_of(logits_of(work["net"], tensors, image, True), target)
+            loss = loss_of(net(Layers(tensors, True), image), target)
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()

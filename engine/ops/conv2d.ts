@@ -81,6 +81,7 @@ export function momentTiles(traits: DeviceTraits, node: Node): number | undefine
 function tilesOf(dispatches: readonly Dispatch[], maps = 1): number | undefined {
   const parts = partsOfWinograd(dispatches);
   if (parts !== undefined) return parts;
+  // A filter's copy in f16 is no part of y.
   const makers = dispatches.filter(({ shader }) => shader !== 'filterHalves');
   const { shader, constants, workgroups } = makers[makers.length - 1];
   if (makers.length > (constants?.ADD ? maps : 1) || !WITH_MOMENTS.includes(shader)) return undefined;

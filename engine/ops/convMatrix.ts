@@ -23,17 +23,17 @@ const SPANS = [
   [4, 4],
 ] as const;
 
+/** Forms of the filter's gradient: sides of a subgroup's square, and pixels at a time in K. The rule takes the first; as `SPANS`. */
+const SQUARES = [
+  { span: 2, deep: 2 },
+  { span: 4, deep: 1 },
+] as const;
+
 /** Whether a convolution between these images has these kernels. */
 export const isMatrix = ({ kernels }: DeviceTraits, x: Tensor, y: Tensor): boolean =>
   kernels === 'matrix' && x.dtype === 'f16' && Math.min(x.shape[1], y.shape[1]) >= LEAST_CHANNELS;
 
 const roundUp = (size: number, step: number): number => Math.ceil(size / step) * step;
-
-/** @throws Error unless the adapter has matrix units, which `isMatrix` says */
-function unitsOf({ matrix }: DeviceTraits): MatrixShape {
-  if (!matrix) throw new Error('matrix kernels on an adapter without matrix units');
-  return matrix;
-}
 
 /** Matrices that a subgroup owns, down and across. */
 function matricesOf({ M, N }: MatrixShape, [down, across]: readonly [number, number]) {
@@ -71,8 +71,8 @@ export function matrixForms(
   more: boolean,
 ): OwnForm[] {
   const { x, y } = images;
-  if (!isMatrix(to.traits, x, y)) return [];
-  const shape = unitsOf(to.traits);
+  const { matrix: shape } = to.traits;
+  if (!shape || !isMatrix(to.traits, x, y)) return [];
   const [channels, outs] = [x, y].map((image) => vec4s(image.shape[1]) * 4);
   const DEPTH = shape.K * (channels > shape.K ? 2 : 1);
   return SPANS.flatMap((span, i): OwnForm[] => {
@@ -85,13 +85,13 @@ export function matrixForms(
       {
         shader: 'conv2dMatrix',
         constants: { ...tile },
-        lower: () => convolve(to, images, geometry, params, more, tile),
+        lower: () => dispatchConvolution(to, images, geometry, params, more, tile),
       },
     ];
   });
 }
 
-function convolve(
+function dispatchConvolution(
   to: Lowering,
   { x, w, bias, y }: Convolved,
   { kernel, stride, transposed }: Geometry,
@@ -127,12 +127,6 @@ function convolve(
   }
 }
 
-/** Forms of the filter's gradient: sides of a subgroup's square, and pixels at a time in K. The rule takes the first; as `SPANS`. */
-const SQUARES = [
-  { span: 2, deep: 2 },
-  { span: 4, deep: 1 },
-] as const;
-
 /**
  * The forms of the gradient of the filter, the rule's first; none where `isMatrix` says so. dy is that of the convolution's output.
  * @param params of `conv2dWeightGradientMatrix.wgsl` but for those of the batch and the split
@@ -143,16 +137,16 @@ export function matrixFilterGradientForms(
   geometry: Geometry,
   params: Readonly<Record<string, number>>,
 ): OwnForm[] {
-  if (!isMatrix(to.traits, images.x, images.dy)) return [];
-  const shape = unitsOf(to.traits);
+  const { matrix: shape } = to.traits;
+  if (!shape || !isMatrix(to.traits, images.x, images.dy)) return [];
   return SQUARES.map(({ span, deep }) => {
     const tile = { ...shape, ...matricesOf(shape, [span, span]), SIDE: Math.sqrt(SUBGROUPS), DEPTH: deep * shape.K };
-    const lower = () => filterGradient(to, images, geometry, params, tile);
+    const lower = () => dispatchFilterGradient(to, images, geometry, params, tile);
     return { shader: 'conv2dWeightGradientMatrix', constants: { ...tile }, lower };
   });
 }
 
-function filterGradient(
+function dispatchFilterGradient(
   to: Lowering,
   { x, dy, dw }: { x: Tensor; dy: Tensor; dw: Binding },
   { kernel }: Geometry,

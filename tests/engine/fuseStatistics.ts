@@ -11,7 +11,7 @@ import { WINOGRAD } from '../../engine/ops/convWinograd.js';
 import { relu } from '../../engine/ops/relu.js';
 import { Plan } from '../../engine/plan.js';
 import { Variables } from '../../engine/variables.js';
-import { matrixFamily, on as withUnits } from '../helpers/convolution.js';
+import { matrixFamily, onFamily } from '../helpers/convolution.js';
 import { testDevice } from '../helpers/device.js';
 import { assertClose, smallBindings } from '../helpers/pass.js';
 import { normal } from '../helpers/run.js';
@@ -205,7 +205,7 @@ test('images in f16', async () => {
 const matrix = await matrixFamily();
 
 test('matrix units: as the plain plan', () =>
-  withUnits(matrix, async (units) => {
+  onFamily(matrix, async (units) => {
     const onUnits = cases.map((given): Case => ({
       ...given,
       shape: given.shape.with(1, given.shape[1] + 7),
@@ -220,7 +220,7 @@ test('matrix units: as the plain plan', () =>
   }));
 
 test('matrix units: a mean far from 0 loses no variance', () =>
-  withUnits(matrix, async (units) => {
+  onFamily(matrix, async (units) => {
     // f16 knows 1e3 to 0.5, so both plans take the variance of the same rounded numbers.
     const given: Case = { shape: [2, 8, 40, 37], out: 12, kernel: 3, mean: 1e3, dtype: 'f16' };
     const [got, wanted] = [await run(units, given), await run(units, given, { fuse: false })];

@@ -7,7 +7,7 @@ import { add } from '../../engine/ops/add.js';
 import { cast } from '../../engine/ops/cast.js';
 import { sigmoid } from '../../engine/ops/sigmoid.js';
 import { Plan } from '../../engine/plan.js';
-import { convolutionFamilies, matrixFamily, on } from '../helpers/convolution.js';
+import { convolutionFamilies, matrixFamily, onFamily } from '../helpers/convolution.js';
 import { testDevice } from '../helpers/device.js';
 import { checkOpCase, goldenCases } from '../helpers/golden.js';
 
@@ -38,13 +38,13 @@ const few = convolutions.filter(({ name }) => /k3s1p1-n2|k3s2p1op1/.test(name));
 for (const family of await convolutionFamilies()) {
   for (const golden of family.device === device ? convolutions : few) {
     const check = (some: Device) => checkOpCase(some, golden, { dtype: 'f16', rule: close });
-    test(`golden ${golden.name}, ${family.kernels}`, () => on(family, check));
+    test(`golden ${golden.name}, ${family.kernels}`, () => onFamily(family, check));
   }
 }
 
 const matrix = await matrixFamily();
 test('golden convolutions, matrix', () =>
-  on(matrix, async (some) => {
+  onFamily(matrix, async (some) => {
     for (const golden of convolutions) await checkOpCase(some, golden, { dtype: 'f16', rule: close });
   }));
 

@@ -161,7 +161,7 @@ async function familyOf(kernels: KernelFamily): Promise<Family> {
 }
 
 /** A test on one of them. */
-export async function on({ device, missing }: Family, check: (device: Device) => Promise<void>): Promise<void> {
+export async function onFamily({ device, missing }: Family, check: (device: Device) => Promise<void>): Promise<void> {
   if (!device) return skip(missing);
   await check(device);
 }

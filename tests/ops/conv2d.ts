@@ -13,7 +13,7 @@ import {
   type ConvolutionCase,
   convolutionFamilies,
   matrixFamily,
-  on,
+  onFamily,
   run,
   withBindingLimit,
 } from '../helpers/convolution.js';
@@ -73,11 +73,11 @@ const cases: Record<string, ConvolutionCase> = {
 };
 for (const family of families) {
   for (const [name, c] of Object.entries(cases))
-    test(`${family.kernels}: ${name}`, () => on(family, (device) => checkConvolution(device, c)));
+    test(`${family.kernels}: ${name}`, () => onFamily(family, (device) => checkConvolution(device, c)));
 }
 
 test('matrix: all of these', () =>
-  on(matrix, async (device) => {
+  onFamily(matrix, async (device) => {
     for (const c of Object.values(cases)) await checkConvolution(device, c, 'f16');
   }));
 
@@ -134,7 +134,7 @@ test('the same bits in every run', async () => {
 });
 
 test('matrix: a batch larger than a binding is split, and every run gives the same bits', () =>
-  on(matrix, async (device) => {
+  onFamily(matrix, async (device) => {
     const many: ConvolutionCase = { op, x: [5, 9, 8, 8], out: 37, kernel: [3, 3], padding: 1, bias: true };
     await checkConvolution(withBindingLimit(device, 16384), many, 'f16');
     assert.equal(await run(device, many, 'f16'), await run(device, many, 'f16'));

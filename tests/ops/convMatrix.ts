@@ -11,7 +11,7 @@ import { cast } from '../../engine/ops/cast.js';
 import { conv2d } from '../../engine/ops/conv2d.js';
 import { isMatrix } from '../../engine/ops/convMatrix.js';
 import { type Constants, specialise } from '../../engine/wgsl.js';
-import { checkConvolution, type ConvolutionCase, matrixFamily, on } from '../helpers/convolution.js';
+import { checkConvolution, type ConvolutionCase, matrixFamily, onFamily } from '../helpers/convolution.js';
 import { testDevice } from '../helpers/device.js';
 
 const device = await testDevice();
@@ -89,7 +89,7 @@ test('every form compiles for every shape of matrices that adapters list, within
 const matrix = await matrixFamily();
 for (const place of [1, 2]) {
   test(`form ${place + 1} of the kernels computes what plain sums do`, () =>
-    on(matrix, async (device) => {
+    onFamily(matrix, async (device) => {
       const some = device.withHabits({ choose: formAt(place) });
       const cases: ConvolutionCase[] = [
         // A tile and a channel, several tiles, a stride, and phases.

@@ -8,7 +8,7 @@ import {
   type ConvolutionCase,
   convolutionFamilies,
   matrixFamily,
-  on,
+  onFamily,
   run,
   withBindingLimit,
 } from '../helpers/convolution.js';
@@ -54,11 +54,11 @@ const cases: Record<string, ConvolutionCase> = {
 };
 for (const family of families) {
   for (const [name, c] of Object.entries(cases))
-    test(`${family.kernels}: ${name}`, () => on(family, (device) => checkConvolution(device, c)));
+    test(`${family.kernels}: ${name}`, () => onFamily(family, (device) => checkConvolution(device, c)));
 }
 
 test('matrix: all of these', () =>
-  on(matrix, async (device) => {
+  onFamily(matrix, async (device) => {
     for (const c of Object.values(cases)) await checkConvolution(device, c, 'f16');
   }));
 
