@@ -74,10 +74,11 @@ const describe = (info: GPUAdapterInfo): string =>
 /**
  * What Mesa's software driver, llvmpipe, has to find in the environment when it is loaded: vectors of 512 bits, which make
  * subgroups of 16 lanes instead of 8, where the processor has AVX-512 and computes with all of such a vector at once. A Zen 4
- * (AMD's family 25) takes it in halves, and keeps 8: on two cores of 2.6 GHz (Mesa 25.0.7, LLVM 15) 16 and 8 lanes give: conv2d 3x3
- * 64->64 64x64 N=2 90 and 107 GFLOP/s, its filter's gradient 73 and 87; the UNet's step of width 16 13.3 and 16.2 images/s, the
- * ResNet34-UNet's 40 and 41; inference 46 and 51, 145 and 136; a first step, kernels compiled anew, 17 and 8 s, 22 and 9 s. With Mesa
- * 26.1.6 (LLVM 19): steps 13.8 and 15.4, 37 and 40; inference 52 and 50, 148 and 144; compiling 4.9 and 2.4, 5.3 and 2.9 s.
+ * (AMD's family 25) takes it in halves, gains nothing and compiles for longer, so it keeps 8. Two cores of 2.6 GHz, Mesa 25.0.7 (LLVM
+ * 15), medians at 16 and 8 lanes: conv2d 3x3 64->64 64x64 N=2 107 and 112 GFLOP/s, its filter's gradient 87 and 89, a copy 9.6 and 15
+ * GB/s; the UNet's step of width 16 15.6 and 16.6 images/s, the ResNet34-UNet's 39 and 40; inference 53 and 52, 140 and 143; a first
+ * step, kernels compiled anew, 16 and 6.7 s, 21 and 8.5 s. With Mesa 26.1.6 (LLVM 19): steps 13.8 and 15.4, 37 and 40; inference 52
+ * and 50, 148 and 144; compiling 4.9 and 2.4, 5.3 and 2.9 s.
  * LP_NATIVE_VECTOR_WIDTH, where it is set, is left as it is.
  *
  * The driver's cache on disk takes its texture functions for one width as those for any other, which gave the upper 8 of 16 lanes
